@@ -1,0 +1,205 @@
+"""Cards: the static facts of everything that has a name.  No torch, so that listing is instant.
+
+A plugin's hooks return cards.  ``factory`` is ``"module:function"`` and is imported only when the
+thing is built; it is called with the card's ``options`` bound.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field, replace
+from typing import Any
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+_FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_HASH = re.compile(r"[0-9a-f]{8,64}")
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputSpec:
+    """What a model's images are, and how an evaluation image is made.
+
+    Attributes:
+        channels: of the image; 1 grey, 3 RGB, 4 RGBA.
+        size_px: height and width that the model is trained and evaluated at.
+        resize_px: length of the shorter side before the centre crop; None: resize to size_px.
+        mean, std: per channel, on a scale where white is 1.
+        interpolation: "bilinear" or "bicubic", always antialiased.
+    """
+
+    channels: int = 3
+    size_px: int = 224
+    resize_px: int | None = 256
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    interpolation: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        if not (len(self.mean) == len(self.std) == self.channels):
+            raise ValueError(f"mean and std need {self.channels} numbers, one for each channel")
+
+    def at(self, *, size_px: int | None = None, channels: int | None = None) -> InputSpec:
+        """The same input at another size (the resize keeps its ratio) or number of channels.
+
+        Mean and std of other channels are the averages of the card's.
+        """
+        size_px = self.size_px if size_px is None else size_px
+        channels = self.channels if channels is None else channels
+        resize_px = self.resize_px and round(self.resize_px * size_px / self.size_px)
+        spec = replace(self, size_px=size_px, resize_px=resize_px)
+        if channels == self.channels:
+            return spec
+        return replace(
+            spec,
+            channels=channels,
+            mean=(sum(self.mean) / self.channels,) * channels,
+            std=(sum(self.std) / self.channels,) * channels,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsCard:
+    """Published weights of one model.
+
+    Attributes:
+        name: as in ``--weights NAME``.
+        url: where the publisher serves the file.
+        sha256: the published hash, or the prefix (at least 8 hex digits) that is published.
+        preprocess: the evaluation preprocessing the accuracy was measured with.
+        classes: resource with one class name a line, ``"package:file.txt"``.
+        metrics: as published, fractions of 1 (``{"top1": 0.76130}``).
+    """
+
+    name: str
+    url: str
+    sha256: str
+    preprocess: InputSpec
+    classes: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    license: str = ""
+    provenance: str = ""
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        if not _HASH.fullmatch(self.sha256):
+            raise ValueError(f"sha256 of {self.name}: 8 to 64 lower-case hex digits are needed")
+
+
+@dataclass(frozen=True)
+class Card:
+    """What every card has.
+
+    Attributes:
+        name: unique within its plugin; lower case, digits, ``.``, ``_`` and ``-``.
+        summary: one line for ``zoo list``.
+        factory: ``"module:function"``, imported when the thing is built.
+        options: bound when the factory is called.
+    """
+
+    _: KW_ONLY
+    name: str
+    summary: str
+    factory: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        if not _FACTORY.fullmatch(self.factory):
+            raise ValueError(f"factory of {self.name}: {self.factory!r} is not 'module:function'")
+
+
+@dataclass(frozen=True)
+class ModelCard(Card):
+    """A model.  ``factory(*, num_classes, in_channels=3, **options) -> nn.Module``.
+
+    Attributes:
+        task: name of the task that trains it.
+        num_params: parameters with the card's own number of classes and channels.
+        gmacs: multiply-adds of convolutions and linear layers at ``input.size_px``, in 10^9.
+        num_classes: that the two numbers above are for.
+        recipe: used where the user names none.
+        paper: "He 2015, arXiv:1512.03385".
+    """
+
+    _: KW_ONLY
+    task: str
+    num_params: int
+    gmacs: float
+    num_classes: int = 1000
+    input: InputSpec = field(default_factory=InputSpec)
+    weights: tuple[WeightsCard, ...] = ()
+    recipe: str = "default"
+    paper: str = ""
+    license: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DatasetCard(Card):
+    """A data set by name.  ``factory(*, root, download, **options) -> Mapping[str, Dataset]``.
+
+    Attributes:
+        classes: their number.
+        download: whether its files come from the network (asked for with ``--download``).
+        settings: what a run on these data needs unless the user says otherwise, as a part of
+            the run's config (``{"transforms": {"flip": 0.0}}``: a mirrored 2 is no 2).
+    """
+
+    _: KW_ONLY
+    task: str
+    classes: int
+    license: str = ""
+    source: str = ""
+    download: bool = False
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TaskCard(Card):
+    """A task.  ``factory(*, classes, **options) -> Task``; ``default_dataset`` needs no download."""
+
+    _: KW_ONLY
+    default_dataset: str
+
+
+@dataclass(frozen=True)
+class MetricCard(Card):
+    """A metric.  ``factory(*, classes, **options) -> Metric``; ``keys`` are what it computes."""
+
+    _: KW_ONLY
+    task: str
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RecipeCard(Card):
+    """A recipe.  ``factory(**options) -> Mapping``: a part of the run's config, by section.
+
+    Attributes:
+        source: paper or script that it copies in every ingredient; empty for one of ours.
+    """
+
+    _: KW_ONLY
+    task: str
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class CallbackCard(Card):
+    """A callback of the trainer.  ``factory(**options) -> Callback``."""
+
+
+@dataclass(frozen=True)
+class CommandSpec(Card):
+    """A verb of the command line.  ``factory`` names a ``click.Command``."""
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"{name!r} is not a name: lower-case letters, digits, '.', '_' and '-', at most 100"
+        )

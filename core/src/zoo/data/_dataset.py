@@ -1,0 +1,58 @@
+"""One split of a data set, as the loader and the checks see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+from zoo.structures import Sample
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Images and targets by index; reading never changes a file.
+
+    Attributes:
+        classes: names that users gave, in the order of the labels.
+    """
+
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int: ...
+
+    def load(self, index: int) -> Sample:
+        """Decode one sample.
+
+        Raises:
+            DataError: naming the file and what is wrong with it.
+        """
+        ...
+
+    def describe(self, index: int) -> str:
+        """Where the sample comes from, for messages: its path, or "digits[3]"."""
+        ...
+
+    def fingerprint(self) -> str:
+        """A hash of what the split holds (names, sizes, labels), equal on every machine."""
+        ...
+
+
+@runtime_checkable
+class ResidentDataset(Dataset, Protocol):
+    """A split that is wholly in memory, so that a batch is one indexing and needs no workers.
+
+    Attributes:
+        images: (n, c, h, w) uint8.
+        targets: by name, each (n, ...).
+    """
+
+    images: Tensor
+    targets: Mapping[str, Tensor]
+
+
+Splits = Mapping[str, Dataset]
+"""Splits by name: "train", "val", "test"."""
+
+Labels = Sequence[int]

@@ -1,0 +1,31 @@
+"""Transforms in two stages: what needs the file or differs per sample, and what the batch shares.
+
+Workers run ``Transforms.sample``; the device runs ``Transforms.batch`` once for the whole batch.
+Everything random is a function of (seed, epoch, index, repeat, transform), so that worker count,
+world size and what ran before change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from zoo.structures import Batch, Sample, SampleKey
+
+SampleTransform = Callable[[Sample, SampleKey], Sample]
+BatchTransform = Callable[[Batch], Batch]
+
+
+@dataclass(frozen=True)
+class Transforms:
+    """Both stages for one split.
+
+    Attributes:
+        sample: crop, resize, augment; all its results have one size.  None where the batch stage
+            does everything: the images are batched as they are.
+        batch: shift, flip, erase, normalise, mix; images come out float32, normalised, all of the
+            size that the model sees.
+    """
+
+    sample: SampleTransform | None
+    batch: BatchTransform

@@ -1,0 +1,5 @@
+"""Pure functions and mergeable sums."""
+
+from zoo.metrics._metric import Metric
+
+__all__ = ["Metric"]

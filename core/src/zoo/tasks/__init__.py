@@ -1,0 +1,5 @@
+"""Say what a batch, a loss, a prediction, a score and a picture are for one purpose."""
+
+from zoo.tasks._task import Task
+
+__all__ = ["Task"]

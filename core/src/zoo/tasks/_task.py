@@ -1,0 +1,81 @@
+"""The interface of a task: what a batch, a loss, a prediction, a score and a picture are."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from torch import Tensor, nn
+
+from zoo.cards import InputSpec
+from zoo.data import Dataset, Transforms
+from zoo.metrics import Metric
+from zoo.structures import Batch, Step
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class Task(ABC):
+    """One purpose of a model.  The trainer knows tasks by this interface alone.
+
+    A subclass's ``__init__(self, *, classes, **options)`` is the schema of the config section
+    ``[task]``, and its ``transforms`` keywords are the schema of ``[transforms]``.
+    """
+
+    name: ClassVar[str]
+    headline: ClassVar[str]
+    """The metric that decides which weights are best, "val/top1"."""
+    headline_mode: ClassVar[str] = "max"
+
+    classes: tuple[str, ...]
+
+    @property
+    def num_classes(self) -> int:
+        """What the model's builder is told: the number of classes that users name."""
+        return len(self.classes)
+
+    @abstractmethod
+    def step(self, model: nn.Module, batch: Batch) -> Step:
+        """One forward pass: losses and predictions.  Works alike in train and eval mode.
+
+        Args:
+            model: called on ``batch.images``, already normalised floats of ``(b, c, h, w)``.
+        """
+
+    @abstractmethod
+    def loss_counts(self, batch: Batch) -> dict[str, Tensor | float]:
+        """The counts that ``step`` will give, from the targets alone, before any forward pass."""
+
+    @abstractmethod
+    def predict(self, model: nn.Module, batch: Batch) -> list[Any]:
+        """One plain answer for each image, in the image's own pixels, ready for JSON."""
+
+    @abstractmethod
+    def transforms(
+        self, split: str, spec: InputSpec, *, seed: int, **options: Any
+    ) -> Transforms:
+        """What is done to a sample and to a batch of ``split`` ("train" or another).
+
+        Args:
+            spec: the input at the size and with the channels of this run.
+            seed: of the run; with a sample's key it decides everything random.
+            options: the config section ``[transforms]``.
+        """
+
+    @abstractmethod
+    def metrics(self, split: str) -> Mapping[str, Metric]:
+        """Fresh metrics for a split: a few sums for "train", everything for the others."""
+
+    @abstractmethod
+    def draw(self, image: Image, prediction: Any) -> Image:
+        """A picture of one answer of ``predict`` on its image."""
+
+    def check_data(self, splits: Mapping[str, Dataset]) -> Sequence[str]:
+        """What a user should know of the data before training (class counts, imbalance).
+
+        Raises:
+            DataError: where the data cannot serve this task.
+        """
+        return ()
