@@ -98,6 +98,8 @@ class ScheduleConfig(OpenSection):
     warmup_epochs: NotNegative = 0.0
     warmup_from: Fraction = 0.0
     """The fraction of the rate that warm-up starts from."""
+    each: Literal["step", "epoch"] = "step"
+    """When the rate moves: at every step, or (as torchvision and timm do) once an epoch."""
 
 
 class EmaConfig(Section):

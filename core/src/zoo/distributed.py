@@ -1,0 +1,221 @@
+"""Several processes as one run: a thin layer on torch.distributed.
+
+One process needs none of it: every function here then returns at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from zoo.errors import ConfigError
+
+_FAILED_RANK_GRACE_S = 15.0
+"""How long the others may take to end by themselves after one process has failed."""
+
+
+def rank() -> int:
+    """This process's number, from 0."""
+    return dist.get_rank() if _active() else 0
+
+
+def world_size() -> int:
+    """How many processes the run has."""
+    return dist.get_world_size() if _active() else 1
+
+
+def is_main() -> bool:
+    """Whether this process is the one that writes and speaks."""
+    return rank() == 0
+
+
+def barrier() -> None:
+    """Wait for all processes."""
+    if _active():
+        dist.barrier()
+
+
+def sum_over_ranks(tensor: Tensor) -> Tensor:
+    """The sum over all processes, in every process; in place."""
+    if _active():
+        dist.all_reduce(tensor)
+    return tensor
+
+
+def gather_objects(value: Any) -> list[Any]:
+    """Every process's value, by rank, in every process."""
+    if not _active():
+        return [value]
+    gathered: list[Any] = [None] * world_size()
+    dist.all_gather_object(gathered, value, group=_host_group())
+    return gathered
+
+
+def gather_rows(rows: Tensor) -> Tensor:
+    """The rows of all processes, by rank; their numbers may differ."""
+    if not _active():
+        return rows
+    return torch.cat([part.to(rows.device) for part in gather_objects(rows.cpu())])
+
+
+def from_main(value: Any) -> Any:
+    """What rank 0 has, in every process."""
+    if not _active():
+        return value
+    box = [value]
+    dist.broadcast_object_list(box, src=0, group=_host_group())
+    return box[0]
+
+
+class Agreement:
+    """A number on which all processes agree once a step: the greatest that any of them has said.
+
+    The exchange of one step runs behind the next, so that nobody waits; all processes hear the
+    answer at the same step.
+    """
+
+    def __init__(self) -> None:
+        self._group = _host_group() if _active() else None
+        self._pending: tuple[Tensor, Any] | None = None
+
+    def exchange(self, value: int) -> int:
+        """Say ``value`` and hear the answer of the step before (of this one, if alone)."""
+        if self._group is None:
+            return value
+        answer = self.settle()
+        tensor = torch.tensor([value])
+        work = dist.all_reduce(tensor, op=dist.ReduceOp.MAX, group=self._group, async_op=True)
+        self._pending = (tensor, work)
+        return answer
+
+    def settle(self) -> int:
+        """Wait for the exchange under way, if any, and hear its answer."""
+        if self._pending is None:
+            return 0
+        tensor, work = self._pending
+        work.wait()
+        self._pending = None
+        return int(tensor)
+
+
+@contextmanager
+def process_group(device: torch.device) -> Iterator[torch.device]:
+    """Join the run that the environment describes (torchrun's variables), if it does.
+
+    Yields:
+        The device of this process.
+    """
+    if not launched():
+        yield device
+        return
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=timedelta(minutes=10))
+    try:
+        yield device
+    finally:
+        _host_groups.clear()
+        dist.destroy_process_group()
+
+
+def launched() -> bool:
+    """Whether torchrun, or ``launch``, has started this process as one of several."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def launch(command: Sequence[str], processes: int) -> int:
+    """Run a command in several processes on this machine, as one run.
+
+    SIGINT and SIGTERM go to all of them.  When one fails, the others are ended after a grace.
+
+    Args:
+        command: without the interpreter: ``["-m", "zoo.cli", "train", ...]``.
+
+    Returns:
+        The exit code of the first process that failed, else 0.
+    """
+    if processes > 1 and torch.cuda.is_available() and torch.cuda.device_count() < processes:
+        raise ConfigError(
+            f"--gpus {processes}: this machine has {torch.cuda.device_count()}",
+            "Ask for no more than there are, or use --device cpu.",
+        )
+    children = [
+        subprocess.Popen(  # noqa: S603
+            [sys.executable, *command], env=_environment(number, processes, _free_port())
+        )
+        for number in range(processes)
+    ]
+    return _wait(children)
+
+
+def _environment(number: int, processes: int, port: int) -> dict[str, str]:
+    return {
+        **os.environ,
+        "RANK": str(number),
+        "LOCAL_RANK": str(number),
+        "WORLD_SIZE": str(processes),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait(children: list[subprocess.Popen[bytes]]) -> int:
+    def forward(number: int, _frame: object) -> None:
+        for child in children:
+            if child.poll() is None:
+                child.send_signal(number)
+
+    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return _first_failure(children)
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+        for child in children:
+            child.kill()
+
+
+def _first_failure(children: list[subprocess.Popen[bytes]]) -> int:
+    code, deadline = 0, float("inf")
+    while any(child.poll() is None for child in children) and time.monotonic() < deadline:
+        code = next((child.returncode for child in children if child.returncode), 0)
+        if code and deadline == float("inf"):
+            deadline = time.monotonic() + _FAILED_RANK_GRACE_S
+        time.sleep(0.05)
+    return code or next((child.returncode for child in children if child.returncode), 0)
+
+
+_host_groups: list[Any] = []
+
+
+def _host_group() -> Any:
+    """A gloo group for what the host has to say; the default one where that is gloo."""
+    if dist.get_backend() == "gloo":
+        return None if not _host_groups else _host_groups[0]
+    if not _host_groups:
+        _host_groups.append(dist.new_group(backend="gloo"))
+    return _host_groups[0]
+
+
+def _active() -> bool:
+    return dist.is_available() and dist.is_initialized()

@@ -1,0 +1,139 @@
+"""Optimizers by name, and which parameters decay or learn at a rate of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from zoo.config import RunConfig, check_options
+from zoo.errors import ConfigError, UnknownNameError
+
+Groups = list[dict[str, Any]]
+
+
+def sgd(
+    groups: Groups, *, momentum: float = 0.9, nesterov: bool = False, dampening: float = 0.0
+) -> Optimizer:
+    """Stochastic gradient descent with momentum, fused."""
+    return torch.optim.SGD(
+        groups, lr=0.0, momentum=momentum, nesterov=nesterov, dampening=dampening, fused=True
+    )
+
+
+def adamw(
+    groups: Groups, *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8
+) -> Optimizer:
+    """Adam with decoupled weight decay (Loshchilov 2017, arXiv:1711.05101), fused."""
+    return torch.optim.AdamW(groups, lr=0.0, betas=betas, eps=eps, fused=True)
+
+
+def adam(
+    groups: Groups, *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8
+) -> Optimizer:
+    """Adam (Kingma 2014, arXiv:1412.6980), fused."""
+    return torch.optim.Adam(groups, lr=0.0, betas=betas, eps=eps, fused=True)
+
+
+def rmsprop(
+    groups: Groups,
+    *,
+    alpha: float = 0.99,
+    eps: float = 1e-8,
+    momentum: float = 0.0,
+    centered: bool = False,
+) -> Optimizer:
+    """RMSprop (Hinton's lecture 6e of 2012)."""
+    return torch.optim.RMSprop(
+        groups, lr=0.0, alpha=alpha, eps=eps, momentum=momentum, centered=centered, foreach=True
+    )
+
+
+def lamb(
+    groups: Groups,
+    *,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-6,
+    max_grad_norm: float | None = 1.0,
+) -> Optimizer:
+    """LAMB (You 2019, arXiv:1904.00962), timm's implementation."""
+    try:
+        from timm.optim import Lamb
+    except ImportError as error:
+        raise ConfigError(
+            "the optimizer lamb needs timm", "Install it: pip install 'zoo-core[lamb]'."
+        ) from error
+    optimizer: Optimizer = Lamb(groups, lr=1e-3, betas=betas, eps=eps, max_grad_norm=max_grad_norm)
+    return optimizer
+
+
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "sgd": sgd,
+    "adamw": adamw,
+    "adam": adam,
+    "rmsprop": rmsprop,
+    "lamb": lamb,
+}
+
+
+def build_optimizer(model: nn.Module, config: RunConfig) -> Optimizer:
+    """The optimizer that the config names, over the parameters of the model that learn.
+
+    Each group has ``rate_factor``, which the trainer multiplies the schedule's rate with.
+
+    Raises:
+        UnknownNameError, ConfigError: no such optimizer, or not such options.
+    """
+    section = config.optimizer
+    if section.name not in OPTIMIZERS:
+        raise UnknownNameError(
+            "optimizer", section.name, OPTIMIZERS, f"Known: {', '.join(OPTIMIZERS)}."
+        )
+    function = OPTIMIZERS[section.name]
+    options = check_options("optimizer", function, section.options, provided=("groups",))
+    return function(parameter_groups(model, config), **options)
+
+
+def parameter_groups(model: nn.Module, config: RunConfig) -> Groups:
+    """The learning parameters, by weight decay and rate factor.
+
+    Unless ``decay_norms_and_biases``, tensors of one dimension (norms' weights, all biases) do not
+    decay.  ``layer_rates`` are matched by the longest prefix of the parameter's name.
+    """
+    section = config.optimizer
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            decays = section.decay_norms_and_biases or parameter.ndim > 1
+            key = (section.weight_decay if decays else 0.0, _rate(name, section.layer_rates))
+            groups.setdefault(key, []).append(parameter)
+    _check_prefixes(section.layer_rates, (name for name, _ in model.named_parameters()))
+    if not groups:
+        raise ConfigError("every parameter is frozen", "Freeze fewer parts: see --freeze.")
+    return [
+        {"params": parameters, "weight_decay": decay, "rate_factor": rate}
+        for (decay, rate), parameters in groups.items()
+    ]
+
+
+def _rate(name: str, rates: dict[str, float]) -> float:
+    prefixes = [prefix for prefix in rates if _starts(name, prefix)]
+    return rates[max(prefixes, key=len)] if prefixes else 1.0
+
+
+def _starts(name: str, prefix: str) -> bool:
+    return name == prefix or name.startswith(f"{prefix}.")
+
+
+def _check_prefixes(rates: dict[str, float], names: Iterable[str]) -> None:
+    names = list(names)
+    for prefix in rates:
+        if not any(_starts(name, prefix) for name in names):
+            parts = dict.fromkeys(name.split(".")[0] for name in names)
+            raise ConfigError(
+                f"optimizer.layer_rates: no parameter starts with {prefix!r}",
+                f"The model's parts are {', '.join(parts)}.",
+            )
