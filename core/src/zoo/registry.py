@@ -1,0 +1,167 @@
+"""Names to cards: one owner per name, and a suggestion for a name that nobody has.
+
+A full name is ``plugin:name`` and always reaches its card.  A short name belongs to the
+first-party plugin that has it; else to the one other plugin that has it; else, if all who have it
+are bridges to other zoos (which take no short names), to the one bridge, and that choice is
+printed.  A short name that two may claim alike is an error that names both, for that name only.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from zoo.cards import Card
+from zoo.errors import PluginError, UnknownNameError, UsageError, did_you_mean
+from zoo.plugins import KINDS as _HOOKS
+from zoo.plugins import Plugin, in_a_line, load_plugins, plugin_choice
+
+KINDS = tuple(_HOOKS)
+"""The kinds of things that have names: "model", "dataset", "task", ..."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A card and who it comes from."""
+
+    card: Card
+    plugin: str
+    distribution: str
+    version: str
+
+    @property
+    def full_name(self) -> str:
+        """``plugin:name``, which reaches this card whatever else is installed."""
+        return f"{self.plugin}:{self.card.name}"
+
+
+class Registry:
+    """What the loaded plugins registered, by kind and name.
+
+    Args:
+        plugins: as ``zoo.plugins.load_plugins`` gives them; those that failed serve the messages.
+        notify: told in a sentence when a short name is taken from a bridge.
+    """
+
+    def __init__(
+        self, plugins: Sequence[Plugin], *, notify: Callable[[str], None] | None = None
+    ) -> None:
+        self.plugins = tuple(plugins)
+        self._notify = notify or _print_once()
+        self._owners = {plugin.name: plugin for plugin in plugins if plugin.state == "loaded"}
+        self._by_full_name: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
+        self._claims: dict[str, dict[str, list[Entry]]] = {kind: {} for kind in KINDS}
+        for plugin in self._owners.values():
+            for kind, cards in plugin.cards.items():
+                for card in cards:
+                    entry = Entry(card, plugin.name, plugin.distribution, plugin.version)
+                    self._by_full_name[kind][entry.full_name] = entry
+                    self._claims[kind].setdefault(card.name, []).append(entry)
+
+    def get(self, kind: str, name: str) -> Entry:
+        """The entry of a short or full name.
+
+        Raises:
+            UnknownNameError: nobody has it; suggests near names.
+            PluginError: the plugin in a full name is disabled or failed to load.
+            UsageError: two plugins have this short name.
+        """
+        if ":" in name:
+            return self._get_full(kind, name)
+        heirs = self._heirs(kind, name)
+        if not heirs:
+            raise self._unknown(kind, name)
+        if len(heirs) > 1:
+            owners = " and ".join(f"{e.full_name} (of {e.distribution})" for e in heirs)
+            raise UsageError(f"{kind} {name!r} is claimed by {owners}", "Use the full name.")
+        entry = heirs[0]
+        if not self._owners[entry.plugin].short_names:
+            self._notify(f"{kind} {name!r} is taken from {entry.full_name}")
+        return entry
+
+    def entries(self, kind: str) -> list[Entry]:
+        """All entries of a kind, in the order of their names."""
+        entries = self._by_full_name[kind].values()
+        return sorted(entries, key=lambda entry: (entry.card.name, entry.plugin))
+
+    def shown_name(self, kind: str, entry: Entry) -> str:
+        """The shortest name that reaches an entry without a message."""
+        owner = self._owners[entry.plugin]
+        alone = self._heirs(kind, entry.card.name) == [entry] and owner.short_names
+        return entry.card.name if alone else entry.full_name
+
+    def load(self, entry: Entry) -> Callable[..., Any]:
+        """Import the factory of an entry and bind the card's options.
+
+        Raises:
+            PluginError: naming the distribution and version, and what went wrong.
+        """
+        module, _, attribute = entry.card.factory.partition(":")
+        try:
+            factory = getattr(import_module(module), attribute)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            raise PluginError(
+                f"{entry.full_name} of {entry.distribution} {entry.version} cannot be loaded: "
+                f"{in_a_line(error)}",
+                f"Install its missing part, or upgrade {entry.distribution} or report it there.",
+            ) from error
+        return functools.partial(factory, **entry.card.options) if entry.card.options else factory
+
+    def _heirs(self, kind: str, name: str) -> list[Entry]:
+        """Those with the best claim on a short name; more than one is a clash."""
+        claims: Mapping[int, list[Entry]] = {0: [], 1: [], 2: []}
+        for entry in self._claims[kind].get(name, ()):
+            owner = self._owners[entry.plugin]
+            claims[2 if not owner.short_names else not owner.first_party].append(entry)
+        return claims[0] or claims[1] or claims[2]
+
+    def _get_full(self, kind: str, name: str) -> Entry:
+        entry = self._by_full_name[kind].get(name)
+        if entry is not None:
+            return entry
+        owner = name.partition(":")[0]
+        for plugin in self.plugins:
+            if plugin.name == owner and plugin.state != "loaded":
+                raise PluginError(
+                    f"plugin {owner!r} of {kind} {name!r} is {plugin.state}: {plugin.reason}",
+                    "See `zoo plugins list`.",
+                )
+        if owner not in self._owners:
+            raise UnknownNameError("plugin", owner, self._owners, "See `zoo plugins list`.")
+        raise self._unknown(kind, name)
+
+    def _unknown(self, kind: str, name: str) -> UnknownNameError:
+        known = self._by_full_name[kind] if ":" in name else self._claims[kind]
+        cure = f"See `zoo list {kind}s`."
+        others = [other for other in KINDS if other != kind and name in self._claims[other]]
+        if others and not did_you_mean(name, known):
+            cure = f"{name} is a {others[0]}. {cure}"
+        if unloaded := [p.name for p in self.plugins if p.state == "failed"]:
+            names = ", ".join(unloaded[:3])
+            cure += f" It may belong to a plugin that failed to load ({names}): `zoo plugins list`."
+        return UnknownNameError(kind, name, known, cure)
+
+
+@functools.cache
+def default_registry() -> Registry:
+    """Core's own cards and those of the installed plugins; loaded once in a process.
+
+    ``ZOO_PLUGINS=a,b`` loads only these plugins, ``ZOO_DISABLE_PLUGINS=c`` all but these.
+    """
+    return Registry(load_plugins(**plugin_choice()))
+
+
+def _print_once() -> Callable[[str], None]:
+    """Prints each message once, on stderr."""
+
+    @functools.cache
+    def notify(message: str) -> None:
+        print(message, file=sys.stderr)  # noqa: T201 - the registry lies below every reporter
+
+    return notify
