@@ -1,0 +1,157 @@
+"""Every task of this repository, and the way to run it with nothing but Python, pip and git.
+
+    python3 noxfile.py                             lint, types, imports, tests
+    python3 noxfile.py -s zoo -- train resnet34    the command line, from this checkout
+    python3 noxfile.py --list                      the other sessions
+
+Run as a script, this file makes a small environment with nox and uv in ``.nox/boot`` and goes on
+there; a ``nox`` of your own works as well, with uv beside it.  Nothing outside ``.nox`` and
+``.venv`` is touched: no system package, no ``PATH``, no file of yours.
+"""
+
+import os
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 (this line is for those who have an older one)
+    sys.exit(
+        "zoo needs Python 3.11 or newer, and this is {}.{}.\n"
+        "Run it with a newer one, for example: python3.11 noxfile.py".format(*sys.version_info)
+    )
+
+import hashlib
+import shutil
+import subprocess
+import tomllib
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+BOOT_TOOLS = ["nox>=2025.5.1", "uv>=0.8"]
+
+
+def run_in_boot_environment() -> None:
+    """Make ``.nox/boot`` where it is missing or stale, and become the nox in it."""
+    boot = ROOT / ".nox" / "boot"
+    python = boot / "bin" / "python"
+    stamp = boot / "stamp"
+    wanted = f"{sys.version}\n{ROOT}\n{BOOT_TOOLS}\n"
+    if not stamp.exists() or stamp.read_text() != wanted or not python.exists():
+        print("Making .nox/boot (nox and uv) ...", file=sys.stderr)
+        # Without pip in it: a Debian Python has no ensurepip, and the pip out here can fill it.
+        venv.create(boot, clear=True, symlinks=True)
+        pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
+        if subprocess.run([*pip, *BOOT_TOOLS], check=False).returncode != 0:
+            sys.exit("pip could not install nox and uv; what it says above is the cause.")
+        stamp.write_text(wanted)  # last: an interrupted run starts anew
+    os.execv(python, [str(python), "-m", "nox", "--noxfile", __file__, *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    run_in_boot_environment()
+
+import nox  # noqa: E402 (only now is it there)
+
+nox.options.default_venv_backend = "uv"
+nox.options.sessions = ["lint", "types", "imports", "tests"]
+
+UV = shutil.which("uv", path=Path(sys.executable).parent) or "uv"
+ENVIRONMENT = ROOT / ".venv"
+BIN = ENVIRONMENT / "bin"
+
+WORKSPACE = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]["workspace"]
+PROJECTS = sorted(
+    file for pattern in WORKSPACE["members"] for file in ROOT.glob(f"{pattern}/pyproject.toml")
+)
+EVERYTHING = [
+    *(word for file in PROJECTS for word in ("--editable", str(file.parent.relative_to(ROOT)))),
+    *("--group", "dev"),
+]
+
+
+@nox.session(python=False)
+def dev(session: nox.Session) -> None:
+    """Build .venv: every member, editable, and the dev group; a moment where nothing changed."""
+    digest = hashlib.sha256(f"{sys.version}\n{ROOT}\n".encode())
+    for file in (ROOT / "pyproject.toml", *PROJECTS):
+        digest.update(file.read_bytes())
+    stamp = ENVIRONMENT / "zoo-stamp"
+    found = stamp.read_text() if stamp.exists() else None
+    if found == digest.hexdigest():
+        return
+
+    # An empty stamp is what an interrupted build leaves.  Otherwise the environment stays as it
+    # is, with what its owner has installed by hand, and gets what it lacks.
+    keep = "--clear" if found == "" else "--allow-existing"
+    session.run(UV, "venv", "--quiet", keep, "--python", sys.executable, str(ENVIRONMENT))
+    stamp.write_text("")
+    session.run(UV, "pip", "install", "--python", str(BIN / "python"), *EVERYTHING)
+    stamp.write_text(digest.hexdigest())
+
+
+@nox.session(python=False, requires=["dev"])
+def zoo(session: nox.Session) -> None:
+    """Become zoo's command line; what follows ``--`` goes to it."""
+    # Not a child of nox: its exit code, its signals and its standard output are zoo's own.
+    os.chdir(session.invoked_from)
+    os.execv(BIN / "zoo", ["zoo", *session.posargs])
+
+
+@nox.session(python=False, requires=["dev"])
+def lint(session: nox.Session) -> None:
+    """Format and rules (ruff)."""
+    session.run(BIN / "ruff", "format", "--check", ".")
+    session.run(BIN / "ruff", "check", ".")
+
+
+@nox.session(python=False, requires=["dev"])
+def types(session: nox.Session) -> None:
+    """Types, strict (mypy)."""
+    session.run(BIN / "mypy")
+
+
+@nox.session(python=False, requires=["dev"])
+def imports(session: nox.Session) -> None:
+    """The walls between the rooms (import-linter)."""
+    session.run(BIN / "lint-imports", "--no-logo")
+
+
+@nox.session(python=False, requires=["dev"])
+def tests(session: nox.Session) -> None:
+    """The whole suite; what follows ``--`` goes to pytest."""
+    run_suite(session, BIN / "python")
+
+
+@nox.session
+def floor(session: nox.Session) -> None:
+    """The suite with the lowest versions that our ranges allow."""
+    session.install("--resolution", "lowest-direct", *EVERYTHING)
+    run_suite(session, "python")
+
+
+@nox.session(python=["3.11", "3.12", "3.13", "3.14"])
+def matrix(session: nox.Session) -> None:
+    """The suite with the newest versions, on each Python."""
+    session.install(*EVERYTHING)
+    run_suite(session, "python")
+
+
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """Build the wheels, and train from them alone, away from the sources."""
+    folder = Path(session.create_tmp())
+    session.run(
+        UV, "build", "--quiet", "--all-packages", "--wheel", "--out-dir", str(folder), external=True
+    )
+    session.install(*map(str, sorted(folder.glob("*.whl"))))
+    session.chdir(folder)
+    session.run("zoo", "list")
+    session.run("zoo", "train", "resnet20", "--epochs", "1", "--output", "run")
+
+
+def run_suite(session: nox.Session, python: str | Path) -> None:
+    """Run pytest on every core: one thread each, or the workers fight over them."""
+    session.run(
+        *(python, "-m", "pytest", "-n", "auto", "--maxprocesses", "8", "--dist", "worksteal"),
+        *session.posargs,
+        env={"OMP_NUM_THREADS": "1"},
+    )
