@@ -1,0 +1,1 @@
+"""The ResNet family as a plugin of zoo."""

@@ -1,0 +1,21 @@
+"""Build models and backbones from the registry, freeze parts of them, describe their structure.
+
+For authors of models: ``StagedModel`` is what a model offers to serve as a backbone, and the
+``head`` that it names is also what is new when weights of another number of classes are loaded.
+"""
+
+from zoo.models._backbone import StagedModel, build_backbone
+from zoo.models._build import build_model
+from zoo.models._freeze import FrozenBatchNorm2d, freeze_batch_norms, freeze_parts
+from zoo.models._structure import StageRow, describe_structure
+
+__all__ = [
+    "FrozenBatchNorm2d",
+    "StageRow",
+    "StagedModel",
+    "build_backbone",
+    "build_model",
+    "describe_structure",
+    "freeze_batch_norms",
+    "freeze_parts",
+]
