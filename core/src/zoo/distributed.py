@@ -20,8 +20,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from zoo.errors import ConfigError
-
 _FAILED_RANK_GRACE_S = 15.0
 """How long the others may take to end by themselves after one process has failed."""
 
@@ -148,14 +146,10 @@ def launch(command: Sequence[str], processes: int) -> int:
     Returns:
         The exit code of the first process that failed, else 0.
     """
-    if processes > 1 and torch.cuda.is_available() and torch.cuda.device_count() < processes:
-        raise ConfigError(
-            f"--gpus {processes}: this machine has {torch.cuda.device_count()}",
-            "Ask for no more than there are, or use --device cpu.",
-        )
+    port = _free_port()
     children = [
         subprocess.Popen(  # noqa: S603
-            [sys.executable, *command], env=_environment(number, processes, _free_port())
+            [sys.executable, *command], env=_environment(number, processes, port)
         )
         for number in range(processes)
     ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
+from zoo.distributed import gather_rows, sum_over_ranks
 from zoo.structures import Batch
 
 
@@ -17,10 +19,11 @@ class Metric(ABC):
     The law: any split of the data into batches or ranks, in any order, gives the same value.
 
     A subclass sets ``self.states`` in ``__init__`` and adds to them in ``update``.  A state is
-    reduced by "sum"; or by "gather", in which case it is a list of rows whose first column is the
-    image id, and ``compute`` sees them sorted by it.
+    summed; or, if ``gathered`` names it, it holds rows whose first column is the image id, which
+    are joined and sorted by it.
     """
 
+    gathered: ClassVar[frozenset[str]] = frozenset()
     states: dict[str, Tensor]
 
     @abstractmethod
@@ -34,7 +37,22 @@ class Metric(ABC):
     def merge(self, other: Self) -> None:
         """Add the sums of another instance of the same metric."""
         for name, state in other.states.items():
-            self.states[name] = self.states[name] + state.to(self.states[name].device)
+            mine, theirs = self.states[name], state.to(self.states[name].device)
+            if name in self.gathered:
+                self.states[name] = _sorted_rows(torch.cat([mine, theirs]))
+            else:
+                self.states[name] = mine + theirs
+
+    def over_ranks(self) -> Self:
+        """The same metric with the sums of all processes; every process must call it."""
+        whole = copy.copy(self)
+        whole.states = {
+            name: _sorted_rows(gather_rows(state))
+            if name in self.gathered
+            else sum_over_ranks(state.clone())
+            for name, state in self.states.items()
+        }
+        return whole
 
     def to(self, device: torch.device) -> Self:
         """Move the sums to a device."""
@@ -42,6 +60,10 @@ class Metric(ABC):
         return self
 
     def reset(self) -> None:
-        """Back to zero sums."""
-        for state in self.states.values():
-            state.zero_()
+        """Back to zero sums and no rows."""
+        for name, state in self.states.items():
+            self.states[name] = state[:0] if name in self.gathered else torch.zeros_like(state)
+
+
+def _sorted_rows(rows: Tensor) -> Tensor:
+    return rows[torch.argsort(rows[:, 0], stable=True)]

@@ -1,5 +1,23 @@
 """Fit any model to any task, exactly resumable."""
 
 from zoo.training._events import Callback, FitResult, Progress
+from zoo.training._optimizers import OPTIMIZERS, build_optimizer
+from zoo.training._schedules import SCHEDULES, Schedule
+from zoo.training._snapshot import seed_everything
+from zoo.training._state import RunState
+from zoo.training._trainer import Destination, Trainer, TrainingData
 
-__all__ = ["Callback", "FitResult", "Progress"]
+__all__ = [
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "Callback",
+    "Destination",
+    "FitResult",
+    "Progress",
+    "RunState",
+    "Schedule",
+    "Trainer",
+    "TrainingData",
+    "build_optimizer",
+    "seed_everything",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from zoo.errors import NonFiniteError
+from zoo.structures import SampleKey
 
 _READ_EVERY = 50
 """Steps between readings of the flag where reading waits for the device."""
@@ -20,17 +22,26 @@ class NonFiniteGuard:
 
     The flag is set by the first non-finite gradient norm and never cleared.  While it is set,
     fused optimizers skip their update on the device (the mechanism of torch's GradScaler), and
-    the buffers that the forward pass has changed go back to their copy.  On the CPU, and for
-    optimizers without that mechanism, the flag is read at each step, which there costs nothing
-    or is said to cost.
+    the buffers that the forward pass has changed go back to their copy.  On the CPU, where
+    nothing is queued, and for optimizers without that mechanism, it is read at each step.
+
+    With fp16, an overflow is the scaler's to handle: it skips the step and lowers the scale.
+    Only a scale below 1 means that the gradients themselves are at fault.
     """
 
-    def __init__(self, model: nn.Module, optimizer: Optimizer, device: torch.device) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Optimizer,
+        scaler: torch.amp.GradScaler,
+        device: torch.device,
+    ) -> None:
         self._optimizer = optimizer
+        self._scaler = scaler
         self._buffers = list(model.buffers())
         self._copies = [buffer.clone() for buffer in self._buffers]
         self._bad_step = torch.zeros((), dtype=torch.int64, device=device)
-        self._recent: deque[tuple[int, tuple[int, ...]]] = deque(maxlen=_READ_EVERY + 1)
+        self._recent: deque[tuple[int, Sequence[SampleKey]]] = deque(maxlen=_READ_EVERY + 1)
         gated = getattr(optimizer, "_step_supports_amp_scaling", False)
         self._read_every = _READ_EVERY if device.type == "cuda" and gated else 1
 
@@ -39,39 +50,41 @@ class NonFiniteGuard:
         if self._buffers:
             torch._foreach_copy_(self._copies, self._buffers)  # noqa: SLF001
 
-    def before_update(self, norm: Tensor, step: int, ids: Sequence[int]) -> None:
+    def before_update(self, norm: Tensor, step: int, keys: Sequence[SampleKey]) -> None:
         """Gate the update that follows.
 
         Args:
-            norm: () gradient norm of the step.
+            norm: () gradient norm of the step, unscaled.
             step: number of the step, from 1.
-            ids: of the step's samples.
+            keys: of the step's samples on this process.
 
         Raises:
             NonFiniteError: where the flag is read at each step.
         """
-        self._recent.append((step, tuple(ids)))
-        if self._read_every == 1:
-            if not torch.isfinite(norm):
-                self.restore_buffers()
-                self._bad_step.fill_(step)
-                self.check()
-            return
+        self._recent.append((step, keys))
         bad = ~torch.isfinite(norm)
-        first = torch.where((self._bad_step == 0) & bad, step, self._bad_step)
-        self._bad_step.copy_(first)
+        if self._scaler.is_enabled():
+            self._restore_buffers_if(bad)
+        elif self._read_every > 1:
+            self._gate_on_device(bad, step)
+        elif bad:
+            self._restore_buffers_if(bad)
+            self._bad_step.fill_(step)
+            self.check()
+        if step % _READ_EVERY == 0:
+            self.check()
+
+    def _gate_on_device(self, bad: Tensor, step: int) -> None:
+        first = bad & (self._bad_step == 0)
+        self._bad_step.copy_(torch.where(first, step, self._bad_step))
         stop = self._bad_step > 0
         self._optimizer.found_inf = stop.float()  # type: ignore[attr-defined]
         self._optimizer.grad_scale = None  # type: ignore[attr-defined]
-        for buffer, copy in zip(self._buffers, self._copies, strict=True):
-            torch.where(stop, copy, buffer, out=buffer)
-        if step % self._read_every == 0:
-            self.check()
+        self._restore_buffers_if(stop)
 
-    def restore_buffers(self) -> None:
-        """Undo what the forward pass did to the buffers."""
-        if self._buffers:
-            torch._foreach_copy_(self._buffers, self._copies)  # noqa: SLF001
+    def _restore_buffers_if(self, undo: Tensor) -> None:
+        for buffer, copy in zip(self._buffers, self._copies, strict=True):
+            torch.where(undo, copy, buffer, out=buffer)
 
     def check(self) -> None:
         """Read the flag; before every checkpoint and at the end.
@@ -80,9 +93,12 @@ class NonFiniteGuard:
             NonFiniteError: naming the step and its samples.
         """
         bad_step = int(self._bad_step)
+        if self._scaler.is_enabled() and self._scaler.get_scale() < 1:
+            bad_step = self._recent[-1][0]
         if bad_step:
-            ids = dict(self._recent).get(bad_step, ())
-            listed = ", ".join(map(str, ids[:16])) + (", ..." if len(ids) > 16 else "")
+            keys = dict(self._recent).get(bad_step, ())
+            listed = ", ".join(str(key.index) for key in keys[:16])
+            listed += ", ..." if len(keys) > 16 else ""
             raise NonFiniteError(
                 f"the gradient became NaN or infinite at step {bad_step}"
                 f" (samples {listed} of the training split)",

@@ -1,0 +1,373 @@
+"""The trainer: ``fit`` and ``train_step`` are the algorithm; the rest hangs on events."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import clip_grads_with_norm_
+
+from zoo.checkpoint import Checkpoint, save_best, save_checkpoint
+from zoo.config import RunConfig
+from zoo.data import BatchTransform, Loader
+from zoo.devices import autocast
+from zoo.distributed import Agreement, barrier, is_main, sum_over_ranks, world_size
+from zoo.errors import StoppedError, UnknownNameError, ZooError
+from zoo.structures import Batch, SampleKey, Step, total_loss
+from zoo.tasks import Task
+from zoo.training._ema import Ema
+from zoo.training._events import Callback, FitResult, Progress
+from zoo.training._guard import NonFiniteGuard
+from zoo.training._interrupt import Interrupt
+from zoo.training._optimizers import build_optimizer
+from zoo.training._running import RunningMetrics
+from zoo.training._schedules import Schedule
+from zoo.training._snapshot import capture, restore
+from zoo.training._state import RunState
+
+Validate = Callable[[nn.Module, Callable[[int, int], None]], Mapping[str, float]]
+"""Scores a model on the held-out split: ``validate(model, progress(done, total))``."""
+
+_NOBODY, _TIME_IS_UP, _SIGNAL = 0, 1, 2
+"""What a process says to the others after a step; the greatest holds for all."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Where batches come from.
+
+    Attributes:
+        plan: this process's batches of an epoch, in order, from the epoch's number (from 0).
+        transform: the stage that the device runs.
+    """
+
+    loader: Loader
+    plan: Callable[[int], Sequence[Sequence[SampleKey]]]
+    transform: BatchTransform
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where a run keeps its state.
+
+    Attributes:
+        checkpoints: folder of ``step-N/``.
+        best: folder of the weights that scored best.
+        record: the values beside the best weights, from the state and the epoch's metrics.
+    """
+
+    checkpoints: Path
+    best: Path
+    record: Callable[[RunState, Mapping[str, float]], Mapping[str, Any]]
+
+
+class TaskModule(nn.Module):
+    """Model and task as one module whose forward is the task's step: what DDP wraps."""
+
+    def __init__(self, model: nn.Module, task: Task) -> None:
+        super().__init__()
+        self.model = model
+        self.task = task
+
+    def forward(self, batch: Batch) -> Step:
+        """Losses and predictions of a batch."""
+        return self.task.step(self.model, batch)
+
+
+class Trainer:
+    """Fits any model to any task.
+
+    Args:
+        model: on its device, in its memory format, frozen where it shall be.
+        data: batches and the transform of the device.
+        precision: "fp32", "bf16" or "fp16".
+        validate: scores the weights after an epoch.
+        destination: where the state is kept; None keeps nothing.
+        callbacks: heard in this order, on rank 0.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        task: Task,
+        *,
+        config: RunConfig,
+        data: TrainingData,
+        device: torch.device,
+        precision: str = "fp32",
+        validate: Validate | None = None,
+        destination: Destination | None = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> None:
+        self.model, self.task, self.config, self.device = model, task, config, device
+        self.precision, self.destination, self.callbacks = precision, destination, callbacks
+        self._data, self._validate, self._settings = data, validate, config.training
+        self.steps_per_epoch = len(data.plan(0))
+        self.total_steps = min(
+            self._settings.epochs * self.steps_per_epoch, self._settings.max_steps or sys.maxsize
+        )
+        self.optimizer = build_optimizer(model, config)
+        self.schedule = Schedule(
+            config, steps_per_epoch=self.steps_per_epoch, total_steps=self.total_steps
+        )
+        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+        self.ema = Ema(model, config) if self._settings.ema else None
+        self.running = RunningMetrics(task.metrics("train"), device)
+        self.guard = NonFiniteGuard(model, self.optimizer, self.scaler, device)
+        self.state = RunState()
+        self.monitor = self._settings.monitor or task.headline
+        self._rising = "loss" not in self.monitor and task.headline_mode == "max"
+        self._learning = [p for p in model.parameters() if p.requires_grad]
+        self._module = _wrap(TaskModule(model, task), device)
+        self._interrupt, self._agreement = Interrupt(), Agreement()
+        self._started_s = time.monotonic()
+        self._last_metrics: Mapping[str, float] = {}
+
+    def fit(self) -> FitResult:
+        """Train to the first of the stated ends.
+
+        Raises:
+            StoppedError: a signal came; the state is saved.
+            NonFiniteError: a gradient became NaN or infinite; the last checkpoint is intact.
+            StorageError: the disk failed; the last checkpoint is intact.
+        """
+        self._started_s = time.monotonic()
+        self._notify("on_fit_start")
+        with self._interrupt:
+            while self.state.end is None:
+                end = None
+                for batch in self._rest_of_epoch():
+                    self.train_step(batch)
+                    end = self._after_step(batch)
+                    if end is not None:
+                        break
+                if end != "stopped":
+                    end = self._end_epoch(end)
+                self.save()
+                if end == "stopped":
+                    raise StoppedError("training was stopped by a signal; its state is saved")
+        return self._finish()
+
+    def train_step(self, batch: Batch) -> None:
+        """One optimizer step: forward, backward, clip, update."""
+        self._set_learning_rate()
+        batch = self._prepare(batch)
+        counts = self._counts_over_ranks(batch)
+        self.guard.before_forward()
+        for micro_batch, synchronise in self._micro_batches(batch):
+            with synchronise:
+                with autocast(self.device, self.precision):
+                    step = self._module(micro_batch)
+                loss = total_loss(step.losses, counts) * world_size()
+                self.scaler.scale(loss).backward()
+            self.running.update(step, micro_batch)
+        self.scaler.unscale_(self.optimizer)
+        gradients = [p.grad for p in self._learning if p.grad is not None]
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))  # noqa: SLF001
+        self.guard.before_update(norm, self.state.step + 1, batch.keys)
+        if self._settings.clip_norm:
+            clip_grads_with_norm_(self._learning, self._settings.clip_norm, norm, foreach=True)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.ema:
+            self.ema.update(self.state.step + 1)
+
+    @property
+    def scored_model(self) -> nn.Module:
+        """The weights that are evaluated and kept as the best: the average, if there is one."""
+        return self.ema.model if self.ema else self.model
+
+    @property
+    def progress(self) -> Progress:
+        """Where the run is."""
+        at = self.state
+        return Progress(
+            step=at.step,
+            epoch=at.epoch + 1,
+            epoch_step=at.epoch_step,
+            steps_per_epoch=self.steps_per_epoch,
+            total_steps=self.total_steps,
+            learning_rate=self.schedule.rate(max(at.step - 1, 0)),
+            images=at.images,
+            elapsed_s=self.elapsed_s(),
+        )
+
+    def running_metrics(self) -> dict[str, float]:
+        """The training metrics of the epoch so far; waits for the device."""
+        return {f"train/{name}": value for name, value in self.running.compute().items()}
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Take the state of a checkpoint; the run goes on as if it had never stopped."""
+        restore(self, checkpoint)
+
+    def _rest_of_epoch(self) -> Iterator[Batch]:
+        self._module.train()
+        plan = self._data.plan(self.state.epoch)
+        return self._data.loader.batches(plan[self.state.epoch_step :])
+
+    def _set_learning_rate(self) -> None:
+        rate = self.schedule.rate(self.state.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["rate_factor"]
+
+    def _prepare(self, batch: Batch) -> Batch:
+        batch = self._data.transform(batch.to(self.device))
+        if self.config.machine.channels_last:
+            images = batch.images.contiguous(memory_format=torch.channels_last)
+            batch = replace(batch, images=images)
+        return batch
+
+    def _counts_over_ranks(self, batch: Batch) -> Mapping[str, Tensor | float]:
+        counts = self.task.loss_counts(batch)
+        if world_size() == 1:
+            return counts
+        own = [torch.as_tensor(count, dtype=torch.float64) for count in counts.values()]
+        sums = sum_over_ranks(torch.stack([count.to(self.device) for count in own]))
+        return dict(zip(counts, sums, strict=True))
+
+    def _micro_batches(self, batch: Batch) -> Iterator[tuple[Batch, AbstractContextManager[None]]]:
+        parts = math.ceil(len(batch) / (self._settings.micro_batch_size or len(batch)))
+        bounds = [len(batch) * part // parts for part in range(parts + 1)]
+        for start, stop in zip(bounds, bounds[1:], strict=False):
+            waits = stop == len(batch) or not isinstance(self._module, DistributedDataParallel)
+            rows = batch if parts == 1 else batch.rows(start, stop)
+            yield rows, nullcontext() if waits else self._module.no_sync()
+
+    def _after_step(self, batch: Batch) -> str | None:
+        self.state = self.state.after_step(images=len(batch) * world_size())
+        at, settings = self.state, self._settings
+        self._notify("on_step_end", self.progress)
+        if at.step % settings.log_every == 0:
+            self._notify("on_log", self.progress, self.running_metrics())
+        if settings.save_every and at.step % settings.save_every == 0:
+            self.save()
+        return self._reason_to_end()
+
+    def _reason_to_end(self) -> str | None:
+        limit_s = self._settings.time_limit_s
+        word = _NOBODY
+        if self._interrupt.requested:
+            word = _SIGNAL
+        elif limit_s is not None and self.elapsed_s() >= limit_s:
+            word = _TIME_IS_UP
+        agreed = self._agreement.exchange(word)
+        if agreed == _SIGNAL:
+            return "stopped"
+        if agreed == _TIME_IS_UP:
+            return "time_limit"
+        if self.state.step < self.total_steps:
+            return None
+        by_epochs = self.total_steps == self._settings.epochs * self.steps_per_epoch
+        return "finished" if by_epochs else "max_steps"
+
+    def _end_epoch(self, end: str | None) -> str | None:
+        """Evaluate, keep the best, tell; gives the reason to end, if there is one."""
+        metrics = self.running_metrics()
+        if self._is_due_for_evaluation(end):
+            try:
+                metrics |= self._evaluate()
+            except _LeaveEvaluation:
+                return "stopped"
+            end = self._hear_evaluation(metrics) or end
+        self._notify("on_epoch_end", self.progress, metrics)
+        self._last_metrics = metrics
+        self.running.reset()
+        self.state = replace(self.state.after_epoch(), end=end)
+        return end
+
+    def _is_due_for_evaluation(self, end: str | None) -> bool:
+        due = (self.state.epoch + 1) % self._settings.eval_every == 0
+        return self._validate is not None and (due or end is not None)
+
+    def _evaluate(self) -> dict[str, float]:
+        if self._validate is None:
+            return {}
+        values = self._validate(self.scored_model, self._on_evaluation_progress)
+        return {f"val/{name}": value for name, value in values.items()}
+
+    def _hear_evaluation(self, metrics: Mapping[str, float]) -> str | None:
+        if self.monitor not in metrics:
+            raise UnknownNameError(
+                "metric", self.monitor, metrics, f"Measured: {', '.join(metrics)}."
+            )
+        improved = self.state.improves(metrics[self.monitor], rising=self._rising)
+        self.state = self.state.after_evaluation(metrics[self.monitor], improved=improved)
+        self.schedule.after_evaluation(improved=improved)
+        if improved and self.destination and is_main():
+            self.guard.check()
+            values = self.destination.record(self.state, metrics)
+            save_best(self.destination.best, self.scored_model.state_dict(), values)
+        patience = self._settings.patience
+        return "patience" if patience and self.state.waited >= patience else None
+
+    def _on_evaluation_progress(self, done: int, total: int) -> None:
+        if self._interrupt.requested and world_size() == 1:
+            raise _LeaveEvaluation
+        self._notify("on_evaluation_progress", done, total)
+
+    def save(self) -> None:
+        """Commit a checkpoint of the whole state; every process must call it."""
+        self.guard.check()
+        if self.destination is None:
+            return
+        tensors, values = capture(self)
+        if is_main():
+            path = save_checkpoint(
+                self.destination.checkpoints,
+                self.state.step,
+                tensors,
+                values,
+                keep_last=self._settings.keep_last,
+            )
+            self._notify("on_checkpoint_saved", path)
+        barrier()
+
+    def _finish(self) -> FitResult:
+        result = FitResult(
+            reason=self.state.end or "finished",
+            steps=self.state.step,
+            epochs=self.state.epoch,
+            monitor=self.monitor,
+            best=self.state.best,
+            best_epoch=self.state.best_epoch,
+            metrics=self._last_metrics,
+            elapsed_s=self.elapsed_s(),
+        )
+        self._notify("on_fit_end", result)
+        return result
+
+    def _elapsed_s(self) -> float:
+        return self.state.elapsed_s + time.monotonic() - self._started_s
+
+    def _notify(self, event: str, *arguments: object) -> None:
+        if not is_main():
+            return
+        for callback in self.callbacks:
+            try:
+                getattr(callback, event)(self, *arguments)
+            except (ZooError, OSError):
+                raise
+            except Exception as error:
+                name = type(callback).__name__
+                raise ZooError(f"callback {name} failed in {event}: {error!r}") from error
+
+
+class _LeaveEvaluation(Exception):  # noqa: N818
+    """A signal came during an evaluation, which the resumed run will do again."""
+
+
+def _wrap(module: TaskModule, device: torch.device) -> nn.Module:
+    if world_size() == 1:
+        return module
+    ids = [device] if device.type == "cuda" else None
+    return DistributedDataParallel(module, device_ids=ids, gradient_as_bucket_view=True)
