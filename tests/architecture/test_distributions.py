@@ -1,0 +1,63 @@
+"""The distributions: one version, typed, every requirement with a lower bound."""
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+
+import zoo
+
+ROOT = Path(__file__).parents[2]
+WORKSPACE = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECTS = {
+    file.parent.name: tomllib.loads(file.read_text())["project"]
+    for pattern in WORKSPACE["tool"]["uv"]["workspace"]["members"]
+    for file in ROOT.glob(f"{pattern}/pyproject.toml")
+}
+OUR_NAMES = {project["name"] for project in PROJECTS.values()}
+
+
+def requirements(project: dict[str, Any]) -> Iterator[Requirement]:
+    extras = project.get("optional-dependencies", {})
+    for lines in (project["dependencies"], *extras.values()):
+        yield from map(Requirement, lines)
+
+
+def unbounded(found: Iterator[Requirement]) -> list[str]:
+    return [
+        str(requirement)
+        for requirement in found
+        if not {specifier.operator for specifier in requirement.specifier} & {">=", "~=", "=="}
+    ]
+
+
+@pytest.mark.parametrize("member", PROJECTS)
+def test_every_distribution_has_the_version_of_zoo(member: str) -> None:
+    assert PROJECTS[member]["version"] == zoo.__version__
+
+
+@pytest.mark.parametrize("member", PROJECTS)
+def test_every_requirement_has_a_lower_bound(member: str) -> None:
+    assert unbounded(requirements(PROJECTS[member])) == []
+
+
+def test_every_requirement_of_developers_has_a_lower_bound() -> None:
+    group = map(Requirement, WORKSPACE["dependency-groups"]["dev"])
+
+    assert unbounded(line for line in group if line.name not in OUR_NAMES) == []
+
+
+@pytest.mark.parametrize("member", PROJECTS)
+def test_every_distribution_runs_on_the_same_pythons_under_the_same_license(member: str) -> None:
+    assert PROJECTS[member]["requires-python"] == ">=3.11"
+    assert PROJECTS[member]["license"] == "Apache-2.0"
+
+
+@pytest.mark.parametrize(
+    "package", sorted(ROOT.glob("*/src/*/")) + sorted(ROOT.glob("*/*/src/*/")), ids=lambda p: p.name
+)
+def test_every_package_is_typed(package: Path) -> None:
+    assert (package / "py.typed").is_file()

@@ -1,0 +1,67 @@
+"""A room is used through its ``__init__``: nobody imports another room's ``_private`` files."""
+
+import ast
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def room(module: Sequence[str]) -> tuple[str, ...]:
+    """``zoo.data`` for anything in it; a plugin is one room."""
+    return tuple(module[:2] if module[0] == "zoo" else module[:1])
+
+
+def imported_names(tree: ast.AST) -> Iterator[tuple[int, list[str]]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name.split(".")) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (
+                (node.lineno, [*(node.module or "").split("."), alias.name]) for alias in node.names
+            )
+
+
+def private_imports(source: Path) -> list[str]:
+    """Every import of another room's private name below ``source``, as "file:line name"."""
+    return [
+        f"{file.relative_to(source)}:{line} {'.'.join(name)}"
+        for file in sorted(source.rglob("*.py"))
+        for line, name in imported_names(ast.parse(file.read_text()))
+        if name[0].startswith("zoo")
+        and any(part.startswith("_") and not part.startswith("__") for part in name)
+        and room(name) != room(file.relative_to(source).with_suffix("").parts)
+    ]
+
+
+@pytest.mark.parametrize(
+    "source",
+    sorted(ROOT.glob("core/src")) + sorted(ROOT.glob("plugins/*/src")),
+    ids=lambda path: path.parent.name,
+)
+def test_no_room_imports_another_rooms_private_files(source: Path) -> None:
+    assert private_imports(source) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "found"),
+    [
+        ("zoo/tasks/_task.py", "from zoo.data._dataset import Dataset", True),
+        ("zoo/tasks/_task.py", "from zoo.data import _dataset", True),
+        ("zoo/registry.py", "import zoo.config._schema", True),
+        ("zoo_resnet/resnet.py", "from zoo.models._build import build_model", True),
+        ("zoo/tasks/_task.py", "from zoo.tasks._losses import cross_entropy", False),
+        ("zoo/tasks/__init__.py", "from zoo.tasks._task import Task", False),
+        ("zoo_resnet/resnet.py", "from zoo_resnet._blocks import Bottleneck", False),
+        ("zoo/cli/list.py", "from zoo import __version__", False),
+    ],
+)
+def test_only_other_rooms_private_files_are_found(
+    file: str, line: str, found: bool, tmp_path: Path
+) -> None:
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text(line)
+
+    assert bool(private_imports(tmp_path)) is found
