@@ -1,5 +1,6 @@
 """Pure functions and mergeable sums."""
 
+from zoo.metrics._classification import Accuracy, CalibrationError, ClassScores, ConfusionMatrix
 from zoo.metrics._metric import Metric
 
-__all__ = ["Metric"]
+__all__ = ["Accuracy", "CalibrationError", "ClassScores", "ConfusionMatrix", "Metric"]

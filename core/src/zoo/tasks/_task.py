@@ -53,9 +53,7 @@ class Task(ABC):
         """One plain answer for each image, in the image's own pixels, ready for JSON."""
 
     @abstractmethod
-    def transforms(
-        self, split: str, spec: InputSpec, *, seed: int, **options: Any
-    ) -> Transforms:
+    def transforms(self, split: str, spec: InputSpec, *, seed: int, **options: Any) -> Transforms:
         """What is done to a sample and to a batch of ``split`` ("train" or another).
 
         Args:
@@ -71,6 +69,13 @@ class Task(ABC):
     @abstractmethod
     def draw(self, image: Image, prediction: Any) -> Image:
         """A picture of one answer of ``predict`` on its image."""
+
+    def options(self) -> dict[str, Any]:
+        """The options of this task as JSON values, with what the data decided filled in.
+
+        They are kept beside the trained weights, and build the same task again.
+        """
+        return {}
 
     def check_data(self, splits: Mapping[str, Dataset]) -> Sequence[str]:
         """What a user should know of the data before training (class counts, imbalance).
