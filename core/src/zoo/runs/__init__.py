@@ -1,5 +1,6 @@
 """The run folder and where each thing in it came from; no torch."""
 
+from zoo.runs._environment import describe_environment
 from zoo.runs._folder import RunFolder
 from zoo.runs._json import JSON, dump_json, parse_json
 from zoo.runs._names import is_safe_name, printable
@@ -19,6 +20,7 @@ __all__ = [
     "RunFolder",
     "WrittenFile",
     "check_free_space",
+    "describe_environment",
     "dump_json",
     "format_bytes",
     "is_safe_name",
