@@ -9,9 +9,11 @@ printed.  A short name that two may claim alike is an error that names both, for
 from __future__ import annotations
 
 import functools
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import Any
 
@@ -62,8 +64,13 @@ class Registry:
                     self._by_full_name[kind][entry.full_name] = entry
                     self._claims[kind].setdefault(card.name, []).append(entry)
 
-    def get(self, kind: str, name: str) -> Entry:
+    def get(self, kind: str, name: str, *, on_card_of: Entry | None = None) -> Entry:
         """The entry of a short or full name.
+
+        Args:
+            kind: one of ``KINDS``.
+            on_card_of: the entry whose card says the name (a model's recipe): what that entry's
+                own plugin calls so comes first.
 
         Raises:
             UnknownNameError: nobody has it; suggests near names.
@@ -72,6 +79,8 @@ class Registry:
         """
         if ":" in name:
             return self._get_full(kind, name)
+        if on_card_of and (own := self._by_full_name[kind].get(f"{on_card_of.plugin}:{name}")):
+            return own
         heirs = self._heirs(kind, name)
         if not heirs:
             raise self._unknown(kind, name)
@@ -84,9 +93,9 @@ class Registry:
         return entry
 
     def entries(self, kind: str) -> list[Entry]:
-        """All entries of a kind, in the order of their names."""
+        """All entries of a kind, in the order of their names; resnet20 stands before resnet110."""
         entries = self._by_full_name[kind].values()
-        return sorted(entries, key=lambda entry: (entry.card.name, entry.plugin))
+        return sorted(entries, key=lambda entry: (_natural(entry.card.name), entry.plugin))
 
     def shown_name(self, kind: str, entry: Entry) -> str:
         """The shortest name that reaches an entry without a message."""
@@ -146,6 +155,42 @@ class Registry:
             names = ", ".join(unloaded[:3])
             cure += f" It may belong to a plugin that failed to load ({names}): `zoo plugins list`."
         return UnknownNameError(kind, name, known, cure)
+
+
+def list_models(
+    pattern: str | None = None, *, task: str | None = None, registry: Registry | None = None
+) -> list[str]:
+    """The names of all models, as ``build_model`` takes them.
+
+    Args:
+        pattern: a part of the name, or a glob ("resnet*_32x4d").
+        task: only models that this task trains.
+        registry: default: of the installed plugins.
+
+    >>> "resnet34" in list_models("resnet*", task="classification")
+    True
+    """
+    registry = registry or default_registry()
+    return [
+        registry.shown_name("model", entry)
+        for entry in registry.entries("model")
+        if matches(entry, pattern) and task in (None, getattr(entry.card, "task", None))
+    ]
+
+
+def matches(entry: Entry, pattern: str | None) -> bool:
+    """Whether a pattern is a part of an entry's full name, or a glob of its short or full one."""
+    if pattern is None:
+        return True
+    if set(pattern) & set("*?["):
+        return fnmatchcase(entry.card.name, pattern) or fnmatchcase(entry.full_name, pattern)
+    return pattern in entry.full_name
+
+
+def _natural(name: str) -> list[tuple[bool, int, str]]:
+    """A sort key by which the numbers in names count as numbers."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", name)
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
 
 
 @functools.cache

@@ -1,0 +1,94 @@
+"""Run a command line and turn whatever goes wrong into a message and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from zoo.cli._group import zoo
+from zoo.cli._output import print_message
+from zoo.errors import StorageError, ZooError
+
+FAILED, INTERRUPTED = 1, 130
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+_BUG = "This looks like a bug. Run again with --debug to see where it happened."
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The command ``zoo``: exits with the code that ``run`` gives."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a name that the terminal cannot show ends nothing
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line.
+
+    Args:
+        arguments: the words after ``zoo``.
+
+    Returns:
+        0 done, 1 failed, 2 usage, 74 storage, 75 stopped and resumable, 130 interrupted.
+    """
+    settings: dict[str, Any] = {}
+    try:
+        answer = zoo.main(list(arguments), prog_name="zoo", obj=settings, standalone_mode=False)
+        if sys.stdout:
+            sys.stdout.flush()  # here, where a full disk or closed pipe can still be told
+    except BaseException as error:  # noqa: BLE001 - every exit of the program passes here
+        if settings.get("debug"):
+            traceback.print_exc()
+        return _explain(error)
+    return answer if isinstance(answer, int) else 0
+
+
+def _explain(error: BaseException) -> int:
+    """Print what went wrong, in a line or two, and give its exit code."""
+    match error:
+        case ZooError():
+            cause, cure, code = error.cause, error.cure, error.exit_code
+        case click.ClickException():
+            return _explain_usage(error)
+        case click.Abort() | KeyboardInterrupt():
+            print_message("Interrupted.")
+            return INTERRUPTED
+        case SystemExit():
+            return error.code if isinstance(error.code, int) else FAILED
+        case BrokenPipeError():
+            _silence_stdout()
+            return FAILED
+        case OSError() if error.errno in _DISK:
+            _silence_stdout()
+            place = f"{error.filename}: " if error.filename else ""
+            cause, cure, code = f"{place}{error.strerror}", "", StorageError.exit_code
+        case _:
+            lines = str(error).strip().splitlines() or [""]
+            cause, cure, code = f"{type(error).__name__}: {lines[0]}".strip(": "), _BUG, FAILED
+    print_message(f"Error: {cause}")
+    if cure:
+        print_message(cure)
+    return code
+
+
+def _explain_usage(error: click.ClickException) -> int:
+    """A usage error in two lines, where click prints the usage first."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        print_message(error.format_message())
+        return error.exit_code
+    print_message(f"Error: {error.format_message()}")
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        print_message(f"See `{context.command_path} --help`.")
+    return error.exit_code
+
+
+def _silence_stdout() -> None:
+    """Nobody can be written to: keep Python from trying once more when it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,78 @@
+"""What the verbs print: answers on stdout, as a table or as JSON alone; all else on stderr."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+_NUMBER = re.compile(r"([0-9.,]+( [kMG%])?)?")
+
+
+def printable(text: str) -> str:
+    """Text without control characters, which could rewrite a terminal; lines stay lines."""
+    return "".join(c for c in text if c.isprintable() or c == "\n")
+
+
+def print_answer(text: str) -> None:
+    """Print for people, on stdout."""
+    click.echo(printable(text))
+
+
+def print_message(text: str) -> None:
+    """Print what is no answer (progress, a choice made, a warning) on stderr."""
+    click.echo(printable(text), err=True)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document on stdout.
+
+    Args:
+        value: mappings, sequences, dataclasses, text and numbers; NaN and infinity become null.
+    """
+    click.echo(json.dumps(as_json(value), indent=2, allow_nan=False))
+
+
+def as_json(value: Any) -> Any:
+    """A value in JSON's types."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return {item.name: as_json(getattr(value, item.name)) for item in fields}
+    if isinstance(value, Mapping):
+        return {str(key): as_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [as_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, str | int | float) else str(value)
+
+
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows in columns as wide as they need to be; numbers stand to the right."""
+    table = [[printable(cell).replace("\n", " ") for cell in row] for row in (headers, *rows)]
+    columns = list(zip(*table, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    numeric = [all(_NUMBER.fullmatch(cell) for cell in column[1:]) for column in columns]
+    for row in table:
+        cells = (
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        )
+        click.echo("  ".join(cells).rstrip())
+
+
+def count_text(number: float) -> str:
+    """A count in three digits: ``21.8 M``.
+
+    >>> count_text(21_797_672), count_text(269_722), count_text(10)
+    ('21.8 M', '270 k', '10')
+    """
+    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return f"{number:.3g}"

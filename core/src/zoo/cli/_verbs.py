@@ -1,0 +1,12 @@
+"""The verbs of the command line: name, where the command is, and its line in ``zoo --help``.
+
+A table of words, so that help and completion import no verb.
+"""
+
+from __future__ import annotations
+
+VERBS: dict[str, tuple[str, str]] = {
+    "list": ("zoo.cli.list:list_", "List models, datasets, recipes, metrics or tasks."),
+    "info": ("zoo.cli.info:info", "Show what is known of a model."),
+    "plugins": ("zoo.cli.plugins:plugins", "Show the installed plugins and their faults."),
+}

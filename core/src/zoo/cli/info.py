@@ -1,0 +1,105 @@
+"""``zoo info``: what is known of a model, from its card; its structure on request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from zoo.cards import InputSpec, ModelCard
+from zoo.cli._completion import complete_names
+from zoo.cli._output import as_json, count_text, print_answer, print_json, print_table
+from zoo.cli.list import record
+from zoo.registry import Entry, default_registry
+
+
+@click.command()
+@click.argument("model", shell_complete=complete_names("model"))
+@click.option("--layers", is_flag=True, help="Build it, and show each stage's shape and cost.")
+@click.option("--json", "json_", is_flag=True, help="Print one JSON document.")
+def info(model: str, layers: bool, json_: bool) -> None:
+    """Show what is known of MODEL: size, input, published weights, recipe, paper."""
+    registry = default_registry()
+    entry = registry.get("model", model)
+    card = entry.card
+    assert isinstance(card, ModelCard)  # noqa: S101 - the loader has checked it
+    rows = _structure(entry.full_name, card) if layers else None
+    if json_:
+        described = record(registry, "model", entry)
+        print_json(described if rows is None else {**described, "layers": as_json(rows)})
+        return
+    _print_facts(registry.shown_name("model", entry), entry, card)
+    if card.weights:
+        print_answer("")
+        print_table(
+            ("weights", "classes", "input", *_metric_names(card)),
+            [
+                (
+                    weights.name,
+                    weights.classes.partition(":")[2],
+                    _input_text(weights.preprocess),
+                    *(_percent(weights.metrics.get(name)) for name in _metric_names(card)),
+                )
+                for weights in card.weights
+            ],
+        )
+    if rows is not None:
+        print_answer("")
+        print_table(
+            ("stage", "kind", "output", "parameters", "GMACs"),
+            [
+                (
+                    row.name,
+                    row.kind,
+                    " x ".join(map(str, row.output_shape)),
+                    f"{row.num_params:,}",
+                    f"{row.gmacs:.4f}",
+                )
+                for row in rows
+            ],
+        )
+
+
+def _print_facts(name: str, entry: Entry, card: ModelCard) -> None:
+    facts = {
+        "task": card.task,
+        "parameters": f"{card.num_params:,} ({count_text(card.num_params)})",
+        "GMACs": f"{card.gmacs:.3g} at {card.input.size_px} px",
+        "classes": f"{card.num_classes} by default",
+        "input": _input_text(card.input),
+        "recipe": card.recipe,
+        "paper": card.paper,
+        "license": card.license,
+        "tags": ", ".join(card.tags),
+        "from": f"{entry.full_name}, {entry.distribution} {entry.version}",
+    }
+    print_answer(f"{name}: {card.summary}\n")
+    for key, value in facts.items():
+        if value:
+            print_answer(f"{key:<10}  {value}")
+
+
+def _input_text(spec: InputSpec) -> str:
+    """ "3 channels, 224 px (resized to 256, centre crop)"."""
+    crop = "" if spec.resize_px is None else f" (resized to {spec.resize_px}, centre crop)"
+    channels = "1 channel" if spec.channels == 1 else f"{spec.channels} channels"
+    return f"{channels}, {spec.size_px} px{crop}"
+
+
+def _metric_names(card: ModelCard) -> list[str]:
+    return list(dict.fromkeys(name for weights in card.weights for name in weights.metrics))
+
+
+def _percent(fraction: float | None) -> str:
+    return "" if fraction is None else f"{100 * fraction:.2f} %"
+
+
+def _structure(full_name: str, card: ModelCard) -> list[Any]:
+    """The rows of ``describe_structure``, of a model that takes no memory."""
+    import torch
+
+    from zoo.models import build_model, describe_structure
+
+    with torch.device("meta"):
+        model = build_model(full_name)
+    return describe_structure(model, card.input)

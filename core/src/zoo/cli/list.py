@@ -1,0 +1,98 @@
+"""``zoo list``: what is there, by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from zoo.cards import Card
+from zoo.cli._completion import complete_names
+from zoo.cli._output import as_json, count_text, print_json, print_message, print_table
+from zoo.errors import UnknownNameError, did_you_mean
+from zoo.registry import Entry, Registry, default_registry, matches
+
+COLUMNS = {
+    "model": ("task", "num_params", "gmacs", "summary"),
+    "dataset": ("task", "classes", "download", "summary"),
+    "recipe": ("task", "source", "summary"),
+    "metric": ("task", "keys", "summary"),
+    "task": ("default_dataset", "summary"),
+    "callback": ("summary",),
+}
+"""The fields of each kind's card that a table shows."""
+KINDS = {f"{kind}s": kind for kind in COLUMNS}
+
+
+@click.command("list")
+@click.argument("what", default="models", metavar=f"[{'|'.join(KINDS)}]")
+@click.argument("pattern", required=False)
+@click.option("--task", shell_complete=complete_names("task"), help="Only what serves this task.")
+@click.option("--json", "json_", is_flag=True, help="Print one JSON document.")
+def list_(what: str, pattern: str | None, task: str | None, json_: bool) -> None:
+    """List models, datasets, recipes, metrics, tasks or callbacks.
+
+    PATTERN is a part of the name, or a glob such as 'resnet*_32x4d'.
+    """
+    if what not in KINDS and pattern is None and not did_you_mean(what, KINDS):
+        what, pattern = "models", what
+    if what not in KINDS:
+        raise UnknownNameError("kind", what, KINDS, f"Known: {', '.join(KINDS)}.")
+    kind = KINDS[what]
+    registry = default_registry()
+    if task is not None:
+        task = registry.get("task", task).card.name
+    entries = [
+        entry
+        for entry in registry.entries(kind)
+        if matches(entry, pattern) and task in (None, getattr(entry.card, "task", entry.card.name))
+    ]
+    if json_:
+        print_json([record(registry, kind, entry) for entry in entries])
+    elif entries:
+        columns = COLUMNS[kind]
+        print_table(
+            ("name", *(column.replace("_", " ") for column in columns)),
+            [
+                (
+                    registry.shown_name(kind, entry),
+                    *(_cell(entry.card, column) for column in columns),
+                )
+                for entry in entries
+            ],
+        )
+    else:
+        print_message(_nothing(registry, kind, pattern))
+
+
+def record(registry: Registry, kind: str, entry: Entry) -> dict[str, Any]:
+    """A card as JSON: the name that reaches it, who it comes from, and all its facts."""
+    return {
+        **as_json(entry.card),
+        "name": registry.shown_name(kind, entry),
+        "full_name": entry.full_name,
+        "plugin": entry.plugin,
+        "distribution": entry.distribution,
+        "version": entry.version,
+    }
+
+
+def _cell(card: Card, column: str) -> str:
+    value = getattr(card, column)
+    if column == "num_params":
+        return count_text(value)
+    if column == "gmacs":
+        return f"{value:.3g}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _nothing(registry: Registry, kind: str, pattern: str | None) -> str:
+    """Why a list is empty."""
+    names = [entry.card.name for entry in registry.entries(kind)]
+    near = did_you_mean(pattern or "", names)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    failed = [plugin.name for plugin in registry.plugins if plugin.state == "failed"]
+    faults = f" Plugins that failed: {', '.join(failed)}; `zoo plugins list`." if failed else ""
+    return f"There is no such {kind}.{hint}{faults}"

@@ -1,0 +1,67 @@
+"""``zoo plugins``: what is installed, what it brings, and what is wrong with it."""
+
+from __future__ import annotations
+
+import click
+
+from zoo.cli._output import as_json, print_answer, print_json, print_message, print_table
+from zoo.plugins import Plugin
+from zoo.registry import Registry, default_registry
+
+
+@click.group()
+def plugins() -> None:
+    """Show the installed plugins and their faults."""
+
+
+@plugins.command("list")
+@click.option("--json", "json_", is_flag=True, help="Print one JSON document.")
+@click.option("--traceback", is_flag=True, help="Show where a plugin failed.")
+def list_(json_: bool, traceback: bool) -> None:
+    """List the plugins, their state and what they bring."""
+    registry = default_registry()
+    if json_:
+        print_json([_record(registry, plugin) for plugin in registry.plugins])
+        return
+    print_table(
+        ("plugin", "distribution", "version", "state", "brings"),
+        [
+            (p.name, p.distribution, p.version, p.state, p.reason or _brings(p))
+            for p in registry.plugins
+        ],
+    )
+    for plugin in registry.plugins:
+        for kind, names in long_names(registry, plugin).items():
+            print_message(
+                f"{plugin.name}: another plugin owns the short name; use "
+                f"{', '.join(names)} for the {kind}{'s' * (len(names) > 1)}"
+            )
+        if traceback and plugin.traceback:
+            print_answer(f"\n{plugin.name} of {plugin.distribution}:\n{plugin.traceback}")
+
+
+def long_names(registry: Registry, plugin: Plugin) -> dict[str, list[str]]:
+    """The full names, by kind, of what a plugin's short names do not reach."""
+    found: dict[str, list[str]] = {}
+    if plugin.short_names:
+        for kind in plugin.cards:
+            entries = [e for e in registry.entries(kind) if e.plugin == plugin.name]
+            names = [e.full_name for e in entries if registry.shown_name(kind, e) == e.full_name]
+            if names:
+                found[kind] = names
+    return found
+
+
+def _record(registry: Registry, plugin: Plugin) -> dict[str, object]:
+    names = {kind: [card.name for card in cards] for kind, cards in plugin.cards.items()}
+    return {
+        **as_json(plugin),
+        "cards": names,
+        "only_by_full_name": long_names(registry, plugin),
+    }
+
+
+def _brings(plugin: Plugin) -> str:
+    """ "12 models, 1 recipe"."""
+    counts = {kind: len(cards) for kind, cards in plugin.cards.items() if cards}
+    return ", ".join(f"{n} {kind}{'s' * (n > 1)}" for kind, n in counts.items()) or "nothing"
