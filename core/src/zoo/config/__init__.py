@@ -4,9 +4,10 @@ from zoo.config._file import dump_config, load_config
 from zoo.config._layers import Layer, assignments_layer, environment_layer, file_layer
 from zoo.config._options import check_options
 from zoo.config._resolve import ResolvedConfig, resolve
-from zoo.config._schema import RunConfig
+from zoo.config._schema import DataConfig, RunConfig
 
 __all__ = [
+    "DataConfig",
     "Layer",
     "ResolvedConfig",
     "RunConfig",

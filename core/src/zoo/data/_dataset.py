@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor
@@ -12,13 +12,12 @@ from zoo.structures import Sample
 
 @runtime_checkable
 class Dataset(Protocol):
-    """Images and targets by index; reading never changes a file.
+    """Images and targets by index; reading never changes a file."""
 
-    Attributes:
-        classes: names that users gave, in the order of the labels.
-    """
-
-    classes: tuple[str, ...]
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names that users gave, in the order of the labels."""
+        ...
 
     def __len__(self) -> int: ...
 
@@ -41,18 +40,18 @@ class Dataset(Protocol):
 
 @runtime_checkable
 class ResidentDataset(Dataset, Protocol):
-    """A split that is wholly in memory, so that a batch is one indexing and needs no workers.
+    """A split that is wholly in memory, so that a batch is one indexing and needs no workers."""
 
-    Attributes:
-        images: (n, c, h, w) uint8.
-        targets: by name, each (n, ...).
-    """
+    @property
+    def images(self) -> Tensor:
+        """All images, (n, c, h, w) uint8."""
+        ...
 
-    images: Tensor
-    targets: Mapping[str, Tensor]
+    @property
+    def targets(self) -> Mapping[str, Tensor]:
+        """By name, each (n, ...)."""
+        ...
 
 
 Splits = Mapping[str, Dataset]
 """Splits by name: "train", "val", "test"."""
-
-Labels = Sequence[int]

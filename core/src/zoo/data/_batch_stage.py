@@ -1,0 +1,170 @@
+"""The batch stage: what is one operation for the whole batch, on the batch's own device.
+
+The random numbers are drawn on the host, from the samples' keys, and copied once for each step
+that is switched on; nothing here waits for the device.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from zoo.cards import InputSpec
+from zoo.data._boxes import boxes_to_masks
+from zoo.data._mixing import mix_pairs
+from zoo.data._random import uniform
+from zoo.errors import DataError
+from zoo.structures import Batch
+
+_ERASE_ATTEMPTS = 10
+_ERASE_AREA = (0.02, 1 / 3)
+_ERASE_RATIO = (0.3, 3.3)
+_LUMA = (0.299, 0.587, 0.114)
+
+
+class BatchStage:
+    """uint8 images of any one size to normalised floats of the size that the model sees.
+
+    Channels → resize → shift → flip → normalise → erase → mix.  Without options, it only resizes
+    and normalises: the evaluation's stage.
+    """
+
+    def __init__(
+        self,
+        spec: InputSpec,
+        *,
+        seed: int,
+        flip: float = 0.0,
+        shift: float = 0.0,
+        erase: float = 0.0,
+        mixup: float = 0.0,
+        cutmix: float = 0.0,
+    ) -> None:
+        self._spec = spec
+        self._seed = seed
+        self._flip = flip
+        self._shift_px = round(shift * spec.size_px)
+        self._erase = erase
+        self._mixup = mixup
+        self._cutmix = cutmix
+        self._constants: dict[torch.device, tuple[Tensor, Tensor]] = {}
+
+    def __call__(self, batch: Batch) -> Batch:
+        images = self._resize(to_channels(batch.images, self._spec.channels))
+        if self._shift_px:
+            images = shift_images(images, self._offsets(batch))
+        if self._flip:
+            images = flip_images(images, self._draw(batch, "flip", 1)[:, 0] < self._flip)
+        images = self._normalise(images)
+        if self._erase:
+            images = erase_images(images, self._draw(batch, "erase", 23), self._erase)
+        batch = replace(batch, images=images)
+        if self._mixup or self._cutmix:
+            batch = mix_pairs(batch, self._seed, mixup=self._mixup, cutmix=self._cutmix)
+        return batch
+
+    def _draw(self, batch: Batch, stream: str, draws: int) -> NDArray[np.float64]:
+        return uniform(self._seed, stream, batch.keys, draws)
+
+    def _offsets(self, batch: Batch) -> NDArray[np.int64]:
+        """Rows and columns to shift by: (b, 2)."""
+        choices = 2 * self._shift_px + 1
+        draws = self._draw(batch, "shift", 2)
+        return (draws * choices).astype(np.int64) - self._shift_px
+
+    def _resize(self, images: Tensor) -> Tensor:
+        size = (self._spec.size_px, self._spec.size_px)
+        images = images.float()
+        if images.shape[-2:] == size:
+            return images
+        mode = self._spec.interpolation
+        resized = functional.interpolate(images, size=size, mode=mode, antialias=True)
+        # Bicubic overshoots; an image's pixels lie within black and white.
+        return resized.clamp_(0, 255) if mode == "bicubic" else resized
+
+    def _normalise(self, images: Tensor) -> Tensor:
+        mean, scale = self._mean_and_scale(images.device)
+        return (images - mean).mul_(scale)
+
+    def _mean_and_scale(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Of pixels from 0 to 255, each (c, 1, 1); copied to a device once."""
+        if device not in self._constants:
+            mean = 255 * torch.tensor(self._spec.mean).reshape(-1, 1, 1)
+            scale = 1 / (255 * torch.tensor(self._spec.std).reshape(-1, 1, 1))
+            self._constants[device] = (mean.to(device), scale.to(device))
+        return self._constants[device]
+
+
+def to_channels(images: Tensor, channels: int) -> Tensor:
+    """RGB to grey by its luma: (b, c, h, w) to (b, channels, h, w).
+
+    Grey for an RGB model stays one channel here: normalising repeats it, when all else is done.
+    """
+    present = images.shape[1]
+    if present == channels or (present == 1 and channels == 3):
+        return images
+    if present == 3 and channels == 1:
+        weights = torch.tensor(_LUMA, device=images.device).reshape(3, 1, 1)
+        return (images * weights).sum(1, keepdim=True)
+    raise DataError(
+        f"the images have {present} channels, and the model wants {channels}",
+        f"Set model.in_channels to {present}, or use other images.",
+    )
+
+
+def shift_images(images: Tensor, offsets: NDArray[np.int64]) -> Tensor:
+    """Move each image; what comes in is 0.
+
+    Args:
+        images: (b, c, h, w).
+        offsets: (b, 2) rows down and columns to the right.
+    """
+    height, width = images.shape[-2:]
+    margin = int(np.abs(offsets).max(initial=0))
+    if margin == 0:
+        return images
+    padded = functional.pad(images, (margin, margin, margin, margin))
+    starts = torch.from_numpy(margin - offsets).to(images.device, non_blocking=True)
+    rows = starts[:, :1] + torch.arange(height, device=images.device)
+    columns = starts[:, 1:] + torch.arange(width, device=images.device)
+    which = torch.arange(len(images), device=images.device)
+    shifted = padded.permute(0, 2, 3, 1)[
+        which[:, None, None], rows[:, :, None], columns[:, None, :]
+    ]
+    return shifted.permute(0, 3, 1, 2)
+
+
+def flip_images(images: Tensor, flipped: NDArray[np.bool_]) -> Tensor:
+    """Mirror those images left to right: (b, c, h, w) with (b,)."""
+    which = torch.from_numpy(flipped).to(images.device, non_blocking=True)
+    return torch.where(which[:, None, None, None], images.flip(-1), images)
+
+
+def erase_images(images: Tensor, draws: NDArray[np.float64], probability: float) -> Tensor:
+    """Set a random rectangle to the mean, as torchvision's ``RandomErasing`` draws it.
+
+    Args:
+        images: (b, c, h, w), normalised.
+        draws: (b, 23) in [0, 1): whether, ten tries of area and ratio, and where.
+        probability: of erasing anything.
+    """
+    height, width = images.shape[-2:]
+    tries = draws[:, 3:].reshape(-1, _ERASE_ATTEMPTS, 2)
+    area = height * width * (_ERASE_AREA[0] + tries[..., 0] * (_ERASE_AREA[1] - _ERASE_AREA[0]))
+    low, high = np.log(_ERASE_RATIO)
+    ratio = np.exp(low + tries[..., 1] * (high - low))
+    heights, widths = np.rint(np.sqrt(area * ratio)), np.rint(np.sqrt(area / ratio))
+    fits = (heights < height) & (widths < width)
+    rows = np.arange(len(draws))
+    first = fits.argmax(1)
+    erased = (draws[:, 0] < probability) & fits[rows, first]
+    box_height, box_width = heights[rows, first] * erased, widths[rows, first] * erased
+    top = np.floor(draws[:, 1] * (height - box_height + 1))
+    left = np.floor(draws[:, 2] * (width - box_width + 1))
+    inside = boxes_to_masks(np.stack([top, left, box_height, box_width], 1), images)
+    return images.masked_fill(inside, 0.0)

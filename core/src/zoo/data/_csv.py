@@ -1,0 +1,143 @@
+"""A CSV file of path, label and perhaps split."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from zoo.data._files import ImageFiles, natural_key
+from zoo.data._folders import SPLIT_NAMES, size_bytes
+from zoo.errors import DataError
+
+_PATH_HEADERS = ("path", "file", "filename", "file_name", "filepath", "image", "image_path", "img")
+_LABEL_HEADERS = ("label", "class", "target", "category", "class_name")
+_SPLIT_HEADERS = ("split", "set", "subset", "fold")
+
+
+@dataclass(frozen=True)
+class _Row:
+    line: int
+    name: str
+    label: str
+    split: str
+
+
+def read_csv(path: Path, *, channels: int) -> dict[str, ImageFiles]:
+    """The splits that a table of images names; without a split column, one named "all".
+
+    A first line of column names ("path", "label", "split", and their like) is optional: without
+    one the columns are path, label, split.  Paths are relative to the table.
+
+    Raises:
+        DataError: naming the line.
+    """
+    rows = list(_rows(path))
+    _check_rows(path, rows)
+    training = [row.label for row in rows if row.split in ("all", "train")]
+    classes = tuple(sorted(set(training), key=natural_key))
+    if len(classes) < 2:
+        raise DataError(
+            f"{path} has {len(classes)} classes to train on ({', '.join(classes)}); two are needed",
+            "The columns are path, label and, if you like, split.",
+        )
+    splits: dict[str, list[_Row]] = {}
+    for row in rows:
+        if row.label not in classes:
+            raise DataError(
+                f"{path}, line {row.line}: class {row.label!r} is not among those of training",
+                f"Training has {', '.join(map(repr, classes[:10]))}.",
+            )
+        splits.setdefault(row.split, []).append(row)
+    return {
+        split: ImageFiles(
+            root=path.parent,
+            names=[row.name for row in chosen],
+            labels=torch.tensor([classes.index(row.label) for row in chosen]),
+            sizes_bytes=[size_bytes(path.parent / row.name) for row in chosen],
+            classes=classes,
+            channels=channels,
+        )
+        for split, chosen in splits.items()
+    }
+
+
+def _rows(path: Path) -> Iterator[_Row]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text: {error}", "Save it as UTF-8.") from error
+    lines = text.splitlines()
+    table = csv.reader(lines, delimiter=_delimiter(path, lines[0] if lines else ""))
+    columns: tuple[int, int, int | None] | None = None
+    for cells in table:
+        line = table.line_num
+        if not any(cell.strip() for cell in cells):
+            continue
+        if columns is None:
+            columns = _header_columns(cells)
+            if columns is not None:
+                continue
+            columns = (0, 1, 2 if len(cells) > 2 else None)
+        yield _row(path, line, [cell.strip() for cell in cells], columns)
+
+
+def _row(path: Path, line: int, cells: list[str], columns: tuple[int, int, int | None]) -> _Row:
+    name_at, label_at, split_at = columns
+    needed = max(name_at, label_at, split_at or 0)
+    if len(cells) <= needed or not cells[name_at] or not cells[label_at]:
+        raise DataError(
+            f"{path}, line {line}: a path and a label are needed, got {','.join(cells)!r}",
+            "Paths or labels with commas need quotes.",
+        )
+    split = "all"
+    if split_at is not None:
+        split = SPLIT_NAMES.get(cells[split_at].lower(), "")
+        if not split:
+            raise DataError(
+                f"{path}, line {line}: {cells[split_at]!r} is no split",
+                f"Use {', '.join(sorted(set(SPLIT_NAMES)))}.",
+            )
+    return _Row(line, cells[name_at].replace("\\", "/"), cells[label_at], split)
+
+
+def _check_rows(path: Path, rows: list[_Row]) -> None:
+    """Every file exists and has one label and one split."""
+    if not rows:
+        raise DataError(f"{path} lists no images", "Each line is a path and a label.")
+    first: dict[str, _Row] = {}
+    for row in rows:
+        known = first.setdefault(row.name, row)
+        if (known.label, known.split) != (row.label, row.split):
+            raise DataError(
+                f"{path}, lines {known.line} and {row.line}: {row.name} is listed twice, as"
+                f" {known.label!r} in {known.split} and as {row.label!r} in {row.split}",
+                "Keep one of the lines.",
+            )
+        if known is row and not (path.parent / row.name).is_file():
+            raise DataError(
+                f"{path}, line {row.line}: {path.parent / row.name} does not exist",
+                f"Paths are relative to {path.parent}.",
+            )
+
+
+def _header_columns(cells: list[str]) -> tuple[int, int, int | None] | None:
+    """Where path, label and split are, if these cells are column names."""
+    names = [cell.strip().lower() for cell in cells]
+
+    def find(known: tuple[str, ...]) -> int | None:
+        return next((names.index(name) for name in known if name in names), None)
+
+    name_at, label_at = find(_PATH_HEADERS), find(_LABEL_HEADERS)
+    if name_at is None or label_at is None:
+        return None
+    return name_at, label_at, find(_SPLIT_HEADERS)
+
+
+def _delimiter(path: Path, line: str) -> str:
+    if path.suffix.lower() == ".tsv":
+        return "\t"
+    return max(",;\t", key=line.count)

@@ -1,0 +1,213 @@
+"""The one decoder: any image file as people have them to uint8 of 1, 3 or 4 channels.
+
+What each kind of file becomes:
+
+- EXIF orientation is applied.
+- Transparency is laid on white, unless 4 channels are asked for.
+- Of an animation, the first frame.
+- 16 bits a channel are scaled to 8 (65535 becomes 255), never clipped.
+- Floats must lie within 0 and 1, and are scaled by 255; other floats, and 32-bit integers, have no
+  agreed white, and are refused.
+- CMYK and palettes become RGB; grey is the luma of ITU-R 601-2.
+- An image of too many pixels is refused from its header, before memory is taken for it.
+
+Whatever Pillow says or does, its global state stays as it is and its warnings stay inside.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from zoo.errors import DataError
+
+MAX_PIXELS = 100_000_000
+"""Of one image, width times height; 300 MB as RGB."""
+_SUFFIXES_BY_FORMAT = {
+    "AVIF": (".avif",),
+    "BMP": (".bmp",),
+    "DIB": (".dib",),
+    "GIF": (".gif",),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "JPEG2000": (".jp2",),
+    "MPO": (),
+    "PNG": (".png",),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+}
+"""No EPS (it would start Ghostscript), and nothing that is a document or a movie."""
+IMAGE_SUFFIXES = frozenset(chain.from_iterable(_SUFFIXES_BY_FORMAT.values()))
+"""Of the files that are taken for images; what decodes them is decided by their content."""
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+
+def decode_image(
+    source: Path | bytes, *, channels: int = 3, max_pixels: int = MAX_PIXELS
+) -> Tensor:
+    """Decode an image.
+
+    Args:
+        source: the file, or its content.
+        channels: 1 for grey, 3 for RGB, 4 for RGBA.
+        max_pixels: above which the image is refused.
+
+    Returns:
+        (channels, height, width) uint8; its memory lies row by row, pixel by pixel.
+
+    Raises:
+        DataError: naming the file and what is wrong with it.
+    """
+    if channels not in _MODES:
+        raise DataError(f"images have no {channels} channels", "Use 1 (grey), 3 (RGB) or 4 (RGBA).")
+    name = "image" if isinstance(source, bytes) else str(source)
+    content = source if isinstance(source, bytes) else _read(source)
+    try:
+        with _quiet_pillow():
+            image = _open(content, name, max_pixels)
+            pixels = np.array(_to_mode(_upright(image), _MODES[channels]))
+    except DataError:
+        raise
+    except Exception as error:  # decoders of broken files raise nearly anything
+        raise DataError(f"{name} is damaged: {_in_a_line(error)}", _SKIP) from error
+    if channels == 1:
+        pixels = pixels[:, :, None]
+    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def image_header(path: Path) -> tuple[int, int, str]:
+    """Width and height in px, and Pillow's name of the mode, without decoding.
+
+    Raises:
+        DataError: the file is no image.
+    """
+    with _quiet_pillow():
+        image = _open(_read(path), str(path), MAX_PIXELS)
+        return image.width, image.height, image.mode
+
+
+_SKIP = "Repair or remove it, or leave bad images out with --on-bad-image skip."
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        link = " (a link to nothing)" if path.is_symlink() else ""
+        raise DataError(f"{path} does not exist{link}", _SKIP) from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}", _SKIP) from error
+
+
+def _open(content: bytes, name: str, max_pixels: int) -> Image.Image:
+    """The image with its header read and nothing decoded."""
+    if not content:
+        raise DataError(f"{name} is empty (0 bytes)", _SKIP)
+    try:
+        image = Image.open(io.BytesIO(content), formats=_formats())
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{name}: {_in_a_line(error)}", _SKIP) from None
+    except UnidentifiedImageError:
+        start = content[:16].decode("latin-1").encode("ascii", "backslashreplace").decode()
+        raise DataError(
+            f"{name} is no image that can be read; it begins with {start!r}", _SKIP
+        ) from None
+    if image.width * image.height > max_pixels:
+        raise DataError(
+            f"{name} has {image.width} x {image.height} px, more than {max_pixels:,} in all", _SKIP
+        )
+    return image
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in _SUFFIXES_BY_FORMAT if name in Image.OPEN)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The first frame as it should be looked at."""
+    image.load()
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # noqa: BLE001  (an unreadable EXIF block says nothing of the orientation)
+        return image
+
+
+def _to_mode(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        image = Image.fromarray(_to_8_bits(image))
+    if mode == "RGBA":
+        return image.convert("RGBA")
+    if image.has_transparency_data:
+        image = _on_white(image)
+    if mode == "L" and image.mode in ("P", "CMYK", "YCbCr", "LAB", "HSV"):
+        image = image.convert("RGB")
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    image = image.convert("RGBA")
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image).convert("RGB")
+
+
+def _to_8_bits(image: Image.Image) -> NDArray[np.uint8]:
+    """Grey of 16 bits or floats, which Pillow would clip at 255."""
+    values = np.asarray(image, dtype=np.float64)
+    if image.mode == "F":
+        white, known = 1.0, bool(((values >= 0) & (values <= 1)).all())
+    else:
+        white, known = 65535.0, image.mode != "I" or image.format == "PPM"
+    if not known:
+        kind = "floats" if image.mode == "F" else "32-bit integers"
+        raise DataError(
+            f"its pixels are {kind} from {values.min():g} to {values.max():g}, of which nobody"
+            " says what is white",
+            "Save it with 8 or 16 bits, or as floats from 0 to 1.",
+        )
+    return np.rint(values * (255.0 / white)).astype(np.uint8)
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+_quiet_lock = threading.Lock()
+_quiet_depth = 0
+_quiet_scope: warnings.catch_warnings[None] | None = None
+
+
+@contextmanager
+def _quiet_pillow() -> Iterator[None]:
+    """Ignore the warnings of Pillow's own modules, and of nobody else, in any number of threads.
+
+    ``catch_warnings`` alone is not safe with threads: it would put back the filters of another.
+    """
+    global _quiet_depth, _quiet_scope  # noqa: PLW0603
+    with _quiet_lock:
+        if _quiet_depth == 0:
+            _quiet_scope = warnings.catch_warnings()
+            _quiet_scope.__enter__()
+            warnings.filterwarnings("ignore", module=r"PIL(\.|$)")
+        _quiet_depth += 1
+    try:
+        yield
+    finally:
+        with _quiet_lock:
+            _quiet_depth -= 1
+            if _quiet_depth == 0 and _quiet_scope is not None:
+                _quiet_scope.__exit__(None, None, None)
+                _quiet_scope = None

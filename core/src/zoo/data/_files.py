@@ -1,0 +1,128 @@
+"""A split whose images are files, and the search for such files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from zoo.data._decode import IMAGE_SUFFIXES, decode_image
+from zoo.structures import Sample
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFiles:
+    """Images by path, with a label each.
+
+    Attributes:
+        root: folder that the names are relative to.
+        names: of the files, with forward slashes; absolute where a CSV says so.
+        labels: (n,) int64.
+        sizes_bytes: of the files.
+        classes: names, in the order of the labels.
+        channels: to decode to.
+        targets: ``{"labels": labels}``.
+    """
+
+    root: Path
+    names: Sequence[str]
+    labels: Tensor
+    sizes_bytes: Sequence[int]
+    classes: tuple[str, ...]
+    channels: int = 3
+    targets: Mapping[str, Tensor] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "targets", {"labels": self.labels})
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def path(self, index: int) -> Path:
+        """Of one image."""
+        return self.root / self.names[index]
+
+    def load(self, index: int) -> Sample:
+        """Decode one image."""
+        image = decode_image(self.path(index), channels=self.channels)
+        return Sample(image, {"labels": int(self.labels[index])})
+
+    def describe(self, index: int) -> str:
+        """The path."""
+        return str(self.path(index))
+
+    def fingerprint(self) -> str:
+        """SHA-256 of names, sizes and labels; not of the root, so that data may be moved."""
+        digest = hashlib.sha256(repr(self.classes).encode())
+        rows = zip(self.names, self.sizes_bytes, self.labels.tolist(), strict=True)
+        for name, size_bytes, label in sorted(rows):
+            digest.update(f"{name}\0{size_bytes}\0{label}\n".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+
+    def only(self, chosen: Iterable[int]) -> ImageFiles:
+        """The split with these images, in this order."""
+        chosen = [int(index) for index in chosen]
+        return ImageFiles(
+            root=self.root,
+            names=[self.names[index] for index in chosen],
+            labels=self.labels[torch.tensor(chosen, dtype=torch.int64)],
+            sizes_bytes=[self.sizes_bytes[index] for index in chosen],
+            classes=self.classes,
+            channels=self.channels,
+        )
+
+
+def find_images(folder: Path) -> list[str]:
+    """Image files under a folder, by their suffix, in natural order, as relative names.
+
+    Hidden files and folders are left out; links are followed, and a loop of links only once.
+    """
+    return sorted(_walk(folder, "", frozenset()), key=natural_key)
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """The visible folders in a folder, in natural order."""
+    found = [
+        Path(entry.path) for entry in os.scandir(folder) if _visible(entry.name) and entry.is_dir()
+    ]
+    return sorted(found, key=lambda path: natural_key(path.name))
+
+
+def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key with numbers by value: "class2" comes before "class10".
+
+    >>> sorted(["b10", "b9", "a"], key=natural_key)
+    ['a', 'b9', 'b10']
+    """
+    text = unicodedata.normalize("NFC", text)
+    return tuple(
+        (0, int(part), part) if part.isdecimal() else (1, 0, part)
+        for part in re.split(r"(\d+)", text)
+        if part
+    )
+
+
+def _walk(folder: Path, prefix: str, above: frozenset[str]) -> Iterator[str]:
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = prefix + entry.name
+            if not _visible(entry.name):
+                continue
+            if entry.is_dir():
+                yield from _walk(Path(entry.path), f"{name}/", above | {real})
+            elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:  # noqa: PTH122
+                yield name
+
+
+def _visible(name: str) -> bool:
+    return not name.startswith(".") and name != "__MACOSX"

@@ -1,0 +1,138 @@
+"""The sample stage: crop, resize and augment one image, on uint8, in a loader process."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from torch import Tensor
+from torch.nn import functional
+
+from zoo.cards import InputSpec
+from zoo.data._policy import Policy
+from zoo.data._random import uniform
+from zoo.structures import Sample, SampleKey
+
+_CROP_ATTEMPTS = 10
+Box = tuple[int, int, int, int]
+"""top, left, height, width in px."""
+
+
+class SampleStage:
+    """Crops (a random box in training, the centre in evaluation), resizes, augments."""
+
+    def __init__(
+        self,
+        spec: InputSpec,
+        *,
+        seed: int,
+        train: bool,
+        crop: bool,
+        scale: tuple[float, float],
+        ratio: tuple[float, float],
+        policy: Policy | None,
+    ) -> None:
+        self._spec = spec
+        self._seed = seed
+        self._train = train
+        self._crop = crop
+        self._scale = scale
+        self._ratio = ratio
+        self._policy = policy
+
+    @property
+    def does_anything(self) -> bool:
+        """Whether samples change at all."""
+        return self._crop or self._policy is not None
+
+    def __call__(self, sample: Sample, key: SampleKey) -> Sample:
+        image = sample.image
+        size_px, mode = self._spec.size_px, self._spec.interpolation
+        if self._crop and self._train:
+            draws = uniform(self._seed, "crop", [key], 2 * _CROP_ATTEMPTS + 2)[0].tolist()
+            box = random_box(image.shape[-2], image.shape[-1], self._scale, self._ratio, draws)
+            image = resize(cut(image, box), size_px, size_px, mode)
+        elif self._crop:
+            image = resize_and_centre_crop(image, self._spec)
+        if self._policy is not None:
+            image = self._policy(image, key, seed=self._seed)
+        return replace(sample, image=image)
+
+
+def random_box(
+    height: int,
+    width: int,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+    draws: list[float],
+) -> Box:
+    """A box of random area and shape, as torchvision's ``RandomResizedCrop`` draws it.
+
+    Ten tries of a uniform area and a log-uniform ratio, then the largest centred box of a ratio
+    that is allowed.
+
+    Args:
+        height, width: of the image.
+        scale: of the box's area, as a fraction of the image's.
+        ratio: of the box's width to its height.
+        draws: 22 numbers in [0, 1).
+    """
+    low, high = math.log(ratio[0]), math.log(ratio[1])
+    for attempt in range(_CROP_ATTEMPTS):
+        area = height * width * (scale[0] + draws[2 * attempt] * (scale[1] - scale[0]))
+        shape = math.exp(low + draws[2 * attempt + 1] * (high - low))
+        box_width, box_height = round(math.sqrt(area * shape)), round(math.sqrt(area / shape))
+        if 0 < box_width <= width and 0 < box_height <= height:
+            top = int(draws[-2] * (height - box_height + 1))
+            left = int(draws[-1] * (width - box_width + 1))
+            return top, left, box_height, box_width
+    shape = min(max(width / height, ratio[0]), ratio[1])
+    box_width = min(width, max(1, round(height * shape)))
+    box_height = min(height, max(1, round(width / shape)))
+    return (height - box_height) // 2, (width - box_width) // 2, box_height, box_width
+
+
+def cut(image: Tensor, box: Box) -> Tensor:
+    """The box of the image, as a view."""
+    top, left, height, width = box
+    return image[..., top : top + height, left : left + width]
+
+
+def resize(image: Tensor, height: int, width: int, mode: str) -> Tensor:
+    """Antialiased resize by torch's native uint8 kernel: (c, h, w) to (c, height, width)."""
+    if image.shape[-2:] == (height, width):
+        return image
+    resized = functional.interpolate(image[None], size=(height, width), mode=mode, antialias=True)
+    return resized[0]
+
+
+def resize_and_centre_crop(image: Tensor, spec: InputSpec) -> Tensor:
+    """The shorter side to ``resize_px``, then the middle; without ``resize_px``, a plain resize.
+
+    An image whose shorter side is then still below ``size_px`` is resized to it instead.
+    """
+    size_px = spec.size_px
+    if spec.resize_px is None:
+        return resize(image, size_px, size_px, spec.interpolation)
+    shorter_px = max(spec.resize_px, size_px)
+    height, width = image.shape[-2:]
+    if height <= width:
+        height, width = shorter_px, int(shorter_px * width / height)
+    else:
+        height, width = int(shorter_px * height / width), shorter_px
+    image = resize(image, height, width, spec.interpolation)
+    top, left = round((height - size_px) / 2.0), round((width - size_px) / 2.0)
+    return cut(image, (top, left, size_px, size_px)).contiguous()
+
+
+def parse_auto_augment(text: str | None) -> Policy | None:
+    """The policy that ``auto_augment`` names; its kernels are imported when it is named.
+
+    Raises:
+        ConfigError: it names none.
+    """
+    if text is None:
+        return None
+    from zoo.data._auto_augment import build_policy
+
+    return build_policy(text)

@@ -1,0 +1,220 @@
+"""From the words of ``--data`` to splits: a registered name, a path, or ``layout:path``."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import platformdirs
+
+from zoo.cards import DatasetCard
+from zoo.config import DataConfig
+from zoo.data._dataset import Dataset, Splits
+from zoo.data._files import ImageFiles
+from zoo.data._layouts import LAYOUTS, recognise
+from zoo.data._splitting import stratified_split
+from zoo.data._verify import leave_out_bad_images
+from zoo.errors import DataError, UnknownNameError
+
+if TYPE_CHECKING:
+    from zoo.registry import Registry
+
+Message = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Data that are ready to be read.
+
+    Attributes:
+        name: short, for messages and folder names ("digits", "photos").
+        layout: "registered", "folders" or "csv".
+        splits: always "train" and "val"; "test" where there is one.
+        classes: of every split.
+        card: of a registered data set.
+        bad_images: paths that were left out, by what is wrong with each.
+    """
+
+    name: str
+    layout: str
+    splits: Splits
+    classes: tuple[str, ...]
+    card: DatasetCard | None = None
+    bad_images: Mapping[str, str]
+
+    def fingerprint(self) -> str:
+        """SHA-256 of what all splits hold: equal where the data are equal, wherever they lie."""
+        digest = hashlib.sha256()
+        for split in sorted(self.splits):
+            digest.update(f"{split}\0{self.splits[split].fingerprint()}\n".encode())
+        return digest.hexdigest()
+
+    def record(self) -> dict[str, Any]:
+        """What the run folder keeps of the data, as JSON: which image is in which split."""
+        return {
+            "name": self.name,
+            "layout": self.layout,
+            "classes": list(self.classes),
+            "fingerprint": self.fingerprint(),
+            "bad_images": dict(self.bad_images),
+            "splits": {split: _rows(dataset) for split, dataset in self.splits.items()},
+        }
+
+    def first_difference(self, record: Mapping[str, Any]) -> str | None:
+        """How these data differ from those of ``record``, or None where they are the same."""
+        if self.fingerprint() == record["fingerprint"]:
+            return None
+        if list(self.classes) != record["classes"]:
+            return f"the classes are {list(self.classes)}, and were {record['classes']}"
+        for split in sorted({*record["splits"], *self.splits}):
+            now = _rows(self.splits[split]) if split in self.splits else []
+            difference = _first_different_row(now, record["splits"].get(split, []))
+            if difference:
+                return f"{split}: {difference}"
+        return "the pixels differ"
+
+
+def open_source(
+    source: str,
+    *,
+    registry: Registry,
+    data: DataConfig,
+    message: Message,
+    channels: int = 3,
+) -> Source:
+    """Find out what ``source`` is, and its splits.
+
+    Args:
+        source: a registered name, a path, or ``layout:path``.
+        registry: of data set names.
+        data: how to split, whether to download, what to do with bad images.
+        message: told what a person should know (a split that was drawn, images left out).
+        channels: that image files are decoded to.
+
+    Raises:
+        DataError: nothing there, a layout that is not recognised, classes or images that cannot
+            be used; says what was looked for.
+        UnknownNameError: neither a name nor a path.
+    """
+    layout, _, path_text = source.partition(":")
+    if layout in LAYOUTS and path_text:
+        return _open_path(Path(path_text).expanduser(), layout, data, message, channels)
+    path = Path(source).expanduser()
+    try:
+        entry = registry.get("dataset", source)
+    except UnknownNameError:
+        if not path.exists():
+            raise _nothing_found(source, registry) from None
+        return _open_path(path, recognise(path), data, message, channels)
+    if path.exists():
+        message(f"{source} is the registered data set; for the path, say ./{source}")
+    card = entry.card
+    splits = registry.load(entry)(root=data_folder(), download=data.download)
+    return _finish(card.name, "registered", splits, data, message, channels, card=card)
+
+
+def data_folder() -> Path:
+    """Where downloaded data sets lie: ``ZOO_DATA``, or a folder of the user's cache."""
+    chosen = os.environ.get("ZOO_DATA")
+    return Path(chosen) if chosen else platformdirs.user_cache_path("zoo") / "data"
+
+
+def _open_path(
+    path: Path, layout: str, data: DataConfig, message: Message, channels: int
+) -> Source:
+    if not path.exists():
+        raise DataError(f"{path} does not exist", "Check the path.")
+    splits = LAYOUTS[layout](path, channels=channels)
+    name = path.resolve().stem if path.is_file() else path.resolve().name
+    return _finish(name or "data", layout, splits, data, message, channels)
+
+
+def _finish(
+    name: str,
+    layout: str,
+    splits: Mapping[str, Dataset],
+    data: DataConfig,
+    message: Message,
+    channels: int,
+    *,
+    card: Any = None,
+) -> Source:
+    """Decode to the right channels, leave out bad images, and see to a validation split."""
+    splits = {
+        split: replace(dataset, channels=channels) if isinstance(dataset, ImageFiles) else dataset
+        for split, dataset in splits.items()
+    }
+    bad_images: dict[str, str] = {}
+    if data.on_bad_image == "skip":
+        splits, bad_images = leave_out_bad_images(splits, message)
+    splits = _with_validation(splits, data, message)
+    for split, dataset in splits.items():
+        if not len(dataset):
+            raise DataError(f"the {split} split of {name} has no images", "Add images to it.")
+    return Source(
+        name=name,
+        layout=layout,
+        splits=splits,
+        classes=splits["train"].classes,
+        card=card,
+        bad_images=bad_images,
+    )
+
+
+def _with_validation(splits: Splits, data: DataConfig, message: Message) -> Splits:
+    """Give splits without a "val" one: their "test", or a part of "train"."""
+    if "val" in splits:
+        return splits
+    if "test" in splits:
+        message("There is no val split: the test split is used to choose the best weights.")
+        return {"train": splits["train"], "val": splits["test"]}
+    ((_, whole),) = splits.items()
+    if not isinstance(whole, ImageFiles):
+        raise DataError("these data have no val split", "Give them one: train and val.")
+    if not 0 < data.val_fraction < 1:
+        raise DataError(
+            f"val_fraction is {data.val_fraction}, which leaves a split without images",
+            "Set data.val_fraction between 0 and 1.",
+        )
+    train, val = stratified_split(whole.labels.numpy(), data.val_fraction, seed=data.split_seed)
+    message(
+        f"No val split: {len(val)} of {len(whole)} images are held out, drawn by class with"
+        f" split seed {data.split_seed}."
+    )
+    return {"train": whole.only(train), "val": whole.only(val)}
+
+
+def _nothing_found(source: str, registry: Registry) -> UnknownNameError:
+    names = [entry.card.name for entry in registry.entries("dataset")]
+    return UnknownNameError(
+        "data source",
+        source,
+        names,
+        f"It is no path either. Registered: {', '.join(sorted(names)) or 'none'}. A path may be a"
+        f" folder or a .csv, and {' or '.join(f'{name}:PATH' for name in LAYOUTS)} says which.",
+    )
+
+
+def _rows(dataset: Dataset) -> list[list[Any]]:
+    """Name, size and label of each image, or one row for data that are no files."""
+    if isinstance(dataset, ImageFiles):
+        rows = zip(dataset.names, dataset.sizes_bytes, dataset.labels.tolist(), strict=True)
+        return [list(row) for row in rows]
+    return [[dataset.fingerprint(), len(dataset), 0]]
+
+
+def _first_different_row(now: list[list[Any]], before: list[list[Any]]) -> str | None:
+    present = {row[0]: row for row in now}
+    known = {row[0]: row for row in before}
+    for name in sorted({*present, *known}, key=str):
+        if name not in present:
+            return f"{name} is missing"
+        if name not in known:
+            return f"{name} is new"
+        if list(present[name]) != list(known[name]):
+            return f"{name} has another size or label"
+    return None
