@@ -1,5 +1,12 @@
 """Save and restore the whole state of a run, and read published weights; without pickle."""
 
+from zoo.checkpoint._fitting import WeightsReport, load_weights
+from zoo.checkpoint._pretrained import (
+    class_names,
+    fetch_weights,
+    read_weights,
+    resolve_weights,
+)
 from zoo.checkpoint._state import (
     Checkpoint,
     latest_checkpoint,
@@ -12,9 +19,15 @@ from zoo.checkpoint._state import (
 
 __all__ = [
     "Checkpoint",
+    "WeightsReport",
+    "class_names",
+    "fetch_weights",
     "latest_checkpoint",
     "load_best",
     "load_checkpoint",
+    "load_weights",
+    "read_weights",
+    "resolve_weights",
     "save_best",
     "save_checkpoint",
     "step_folders",

@@ -1,7 +1,7 @@
 """Build models and backbones from the registry, freeze parts of them, describe their structure.
 
-For authors of models: ``StagedModel`` is what a model offers to serve as a backbone, and the
-``head`` that it names is also what is new when weights of another number of classes are loaded.
+For authors of models: ``StagedModel`` is what a model offers to serve as a backbone.  Its
+``head_parts`` are also what stays new when weights for other classes are loaded.
 """
 
 from zoo.models._backbone import StagedModel, build_backbone

@@ -24,14 +24,17 @@ class StagedModel(Protocol):
     """What an ``nn.Module`` offers to serve as a backbone.
 
     Attributes:
-        stages: known once the model is built, from the finest map to the coarsest.  A stage has
-            the name of the submodule that computes it.  One called "stem" (what comes before the
-            first stage) is given only where it is asked for.
-        head: names of the submodules that turn the last map into the answer.
+        backbone_stages: known once the model is built, from the finest map to the coarsest.  A
+            stage has the name of the submodule that computes it.  One called "stem" (what comes
+            before the first stage) is given only where it is asked for.
+        head_parts: names of the submodules that turn the last map into the answer.
     """
 
-    stages: tuple[Stage, ...]
-    head: tuple[str, ...]
+    @property
+    def backbone_stages(self) -> tuple[Stage, ...]: ...
+
+    @property
+    def head_parts(self) -> tuple[str, ...]: ...
 
     def stage_maps(self, images: Tensor, out: Collection[str]) -> dict[str, Tensor]:
         """The maps (n, channels, h / stride, w / stride) named in ``out``, the finest first.
@@ -78,11 +81,11 @@ def build_backbone(
     if not isinstance(model, StagedModel):
         raise UsageError(
             f"{name} gives no stage maps, so it cannot be a backbone",
-            "Its class needs `stages`, `head` and `stage_maps` (zoo.models.StagedModel).",
+            "Its class needs what zoo.models.StagedModel describes.",
         )
-    stages = _wanted_stages(name, model.stages, out)
-    behind_last = model.stages[model.stages.index(stages[-1]) + 1 :]
-    for part in (*model.head, *(stage.name for stage in behind_last)):
+    stages = _wanted_stages(name, model.backbone_stages, out)
+    behind_last = model.backbone_stages[model.backbone_stages.index(stages[-1]) + 1 :]
+    for part in (*model.head_parts, *(stage.name for stage in behind_last)):
         if part in dict(model.named_children()):
             delattr(model, part)
     if norm == "frozen":

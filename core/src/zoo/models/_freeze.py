@@ -85,8 +85,8 @@ def freeze_parts(model: nn.Module, parts: Sequence[str]) -> list[str]:
 
     Args:
         model: changed in place.
-        parts: "backbone" (all but the model's ``head``), or submodules and parameters by name:
-            "layer1", "layer4.2", "conv1.weight".
+        parts: "backbone" (all but the model's ``head_parts``), or submodules and parameters by
+            name: "layer1", "layer4.2", "conv1.weight".
 
     Returns:
         The names of the parameters that no longer learn.
@@ -113,7 +113,7 @@ def _stay_in_eval(module: nn.Module, mode: bool = True) -> nn.Module:  # noqa: A
 
 def _within(name: str, parts: Sequence[str], model: nn.Module) -> bool:
     """Whether the module or parameter ``name`` belongs to one of the parts."""
-    head = getattr(model, "head", ())
+    head = getattr(model, "head_parts", ())
     return any(
         not _under(name, head) if part == "backbone" else _under(name, (part,)) for part in parts
     )
@@ -124,16 +124,16 @@ def _under(name: str, prefixes: Sequence[str]) -> bool:
 
 
 def _parameters_of(model: nn.Module, part: str) -> dict[str, nn.Parameter]:
-    has_head = bool(getattr(model, "head", ()))
+    names_head = part != "backbone" or hasattr(model, "head_parts")
     found = {
         name: parameter
         for name, parameter in model.named_parameters()
-        if _within(name, (part,), model)
+        if names_head and _within(name, (part,), model)
     }
-    if found and (part != "backbone" or has_head or hasattr(model, "backbone")):
+    if found:
         return found
-    top = [name for name, _ in model.named_children()]
-    known = [*(["backbone"] if has_head else []), *top]
+    parts = dict.fromkeys(name.partition(".")[0] for name, _ in model.named_parameters())
+    known = [*(["backbone"] if hasattr(model, "head_parts") else []), *parts]
     near = did_you_mean(part, [*known, *(name for name, _ in model.named_modules() if name)])
     hint = f"Did you mean {' or '.join(near)}? " if near else ""
     raise ConfigError(

@@ -36,15 +36,14 @@ class StageRow:
 def describe_structure(model: nn.Module, input: InputSpec) -> list[StageRow]:  # noqa: A002
     """A row for each top-level part in the order of execution, and the total as the last.
 
-    Nothing is computed: the shapes run through a copy on the meta device, so a model built under
-    ``torch.device("meta")`` costs no memory.  Parts without parameters that keep the shape of
-    what came before (activations) are left out.
+    Nothing is computed: shapes run through a copy without data (on the meta device).  Parts without
+    parameters that keep the shape of what came before (activations) are left out.
 
     Args:
         model: takes images (n, c, h, w); left as it is.
         input: the size and channels of the images.
     """
-    probe = copy.deepcopy(model).to("meta").eval()
+    probe = _copy_without_data(model).eval()
     shapes: dict[str, tuple[int, ...]] = {}
     hooks = [child.register_forward_hook(_note(shapes, n)) for n, child in probe.named_children()]
     images = torch.empty(1, input.channels, input.size_px, input.size_px, device="meta")
@@ -64,6 +63,14 @@ def describe_structure(model: nn.Module, input: InputSpec) -> list[StageRow]:  #
             rows.append(StageRow(name, _kind(children[name]), shape, params, gmacs))
     total = macs.get("Global", 0.0)
     return [*rows, StageRow("total", kind, _shape(answer), _num_params(model), total)]
+
+
+def _copy_without_data(model: nn.Module) -> nn.Module:
+    """A deep copy whose parameters and buffers are on the meta device."""
+    memo: dict[int, Any] = {id(buffer): buffer.to("meta") for buffer in model.buffers()}
+    for parameter in model.parameters():
+        memo[id(parameter)] = nn.Parameter(parameter.detach().to("meta"), requires_grad=False)
+    return copy.deepcopy(model, memo)
 
 
 def _note(shapes: dict[str, tuple[int, ...]], name: str) -> Any:

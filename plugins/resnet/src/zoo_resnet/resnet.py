@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from torch import Tensor, nn
+
 from zoo.errors import ConfigError
 from zoo.models import FrozenBatchNorm2d
 from zoo.structures import Stage
@@ -191,11 +192,11 @@ class ResNet(nn.Module):
     """A stem, stages of residual blocks, the mean over the last map, and one linear layer.
 
     Attributes:
-        stages: name, channels and stride of each map that ``stage_maps`` can give.
-        head: names of the submodules that a backbone does without.
+        backbone_stages: name, channels and stride of each map that ``stage_maps`` can give.
+        head_parts: names of the submodules that a backbone does without.
     """
 
-    head: ClassVar[tuple[str, ...]] = ("fc",)
+    head_parts: ClassVar[tuple[str, ...]] = ("avgpool", "fc")
 
     def __init__(
         self,
@@ -222,7 +223,7 @@ class ResNet(nn.Module):
             zero_init_residual: start every block as the identity (Goyal 2017, section 5.1).
 
         Raises:
-            ConfigError: where the numbers of depths and channels differ.
+            ConfigError: the numbers of depths and channels differ, or the drop rate is no rate.
         """
         super().__init__()
         if len(depths) != len(channels) or not depths:
@@ -230,6 +231,8 @@ class ResNet(nn.Module):
                 f"{len(depths)} depths {depths} for {len(channels)} stages of {channels} channels",
                 "Give one depth and one number of channels for each stage.",
             )
+        if not 0 <= spec.drop_rate < 1:
+            raise ConfigError(f"a drop rate of {spec.drop_rate} is not in [0, 1)")
         width = channels[0]
         if stem == "imagenet":
             self.conv1 = nn.Conv2d(in_channels, width, 7, stride=2, padding=3, bias=False)
@@ -257,7 +260,7 @@ class ResNet(nn.Module):
             stride *= stage_stride
             stages.append(Stage(f"layer{index + 1}", width, stride))
             self.add_module(stages[-1].name, blocks)
-        self.stages = tuple(stages)
+        self.backbone_stages = tuple(stages)
 
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
         self.fc = nn.Linear(width, num_classes)
@@ -278,7 +281,7 @@ class ResNet(nn.Module):
 
     def embed(self, images: Tensor) -> Tensor:
         """Images (n, c, h, w) -> the pooled feature h (n, d)."""
-        last = self.stages[-1].name
+        last = self.backbone_stages[-1].name
         h: Tensor = self.avgpool(self.stage_maps(images, (last,))[last])
         return h.flatten(1)
 
@@ -292,14 +295,14 @@ class ResNet(nn.Module):
 
         Args:
             images: (n, c, h, w), normalised.
-            out: names from ``stages``.
+            out: names from ``backbone_stages``.
 
         Returns:
             (n, channels, ceil(h / stride), ceil(w / stride)) for each name, the finest first.
         """
         maps = {}
         x = self.relu(self.bn1(self.conv1(images)))
-        for stage in self.stages:
+        for stage in self.backbone_stages:
             x = x if stage.name == "stem" else self.get_submodule(stage.name)(x)
             if stage.name in out:
                 maps[stage.name] = x
