@@ -9,4 +9,5 @@ VERBS: dict[str, tuple[str, str]] = {
     "list": ("zoo.cli.list:list_", "List models, datasets, recipes, metrics or tasks."),
     "info": ("zoo.cli.info:info", "Show what is known of a model."),
     "plugins": ("zoo.cli.plugins:plugins", "Show the installed plugins and their faults."),
+    "doctor": ("zoo.cli.doctor:doctor", "Check this machine and installation."),
 }

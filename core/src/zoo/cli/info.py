@@ -80,7 +80,7 @@ def _print_facts(name: str, entry: Entry, card: ModelCard) -> None:
 
 
 def _input_text(spec: InputSpec) -> str:
-    """ "3 channels, 224 px (resized to 256, centre crop)"."""
+    """As in "3 channels, 224 px (resized to 256, centre crop)"."""
     crop = "" if spec.resize_px is None else f" (resized to {spec.resize_px}, centre crop)"
     channels = "1 channel" if spec.channels == 1 else f"{spec.channels} channels"
     return f"{channels}, {spec.size_px} px{crop}"

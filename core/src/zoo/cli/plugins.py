@@ -62,6 +62,6 @@ def _record(registry: Registry, plugin: Plugin) -> dict[str, object]:
 
 
 def _brings(plugin: Plugin) -> str:
-    """ "12 models, 1 recipe"."""
+    """As in "12 models, 1 recipe"."""
     counts = {kind: len(cards) for kind, cards in plugin.cards.items() if cards}
     return ", ".join(f"{n} {kind}{'s' * (n > 1)}" for kind, n in counts.items()) or "nothing"
