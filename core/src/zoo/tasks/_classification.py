@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from zoo.config import check_options
+from zoo.data import image_transforms
 from zoo.errors import ConfigError, DataError
 from zoo.metrics import Accuracy, CalibrationError, ClassScores, Metric
 from zoo.structures import Batch, LossSum, Step
@@ -17,7 +17,7 @@ from zoo.tasks._losses import binary_cross_entropy, cross_entropy, image_count
 from zoo.tasks._task import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from PIL.Image import Image
     from torch import Tensor, nn
@@ -90,13 +90,17 @@ class ClassificationTask(Task):
             for indices, row in zip(order.tolist(), scores.gather(1, order).tolist(), strict=True)
         ]
 
+    @classmethod
+    def transforms_schema(cls) -> Callable[..., Transforms]:
+        """``zoo.data.image_transforms``."""
+        return image_transforms
+
     def transforms(self, split: str, spec: InputSpec, *, seed: int, **options: Any) -> Transforms:
         """The transforms of ``zoo.data.image_transforms``, whose keywords are the options."""
-        from zoo.data import image_transforms
-
-        given = {"train": split == "train", "spec": spec, "num_classes": self.num_classes}
-        checked = check_options("transforms", image_transforms, options, provided=(*given, "seed"))
-        return image_transforms(**given, seed=seed, **checked)
+        train = split == "train"
+        return image_transforms(
+            train=train, spec=spec, seed=seed, num_classes=self.num_classes, **options
+        )
 
     def metrics(self, split: str) -> Mapping[str, Metric]:
         """Top-1 for "train"; for other splits also top-5, class scores and calibration."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
@@ -62,6 +62,15 @@ class Task(ABC):
             options: the config section ``[transforms]``.
         """
 
+    @classmethod
+    def transforms_schema(cls) -> Callable[..., Any]:
+        """The function whose keywords are the options of ``transforms``."""
+        return cls.transforms
+
+    def options(self) -> Mapping[str, Any]:
+        """The options that build this task again, for whoever uses the weights later."""
+        return {}
+
     @abstractmethod
     def metrics(self, split: str) -> Mapping[str, Metric]:
         """Fresh metrics for a split: a few sums for "train", everything for the others."""
@@ -69,13 +78,6 @@ class Task(ABC):
     @abstractmethod
     def draw(self, image: Image, prediction: Any) -> Image:
         """A picture of one answer of ``predict`` on its image."""
-
-    def options(self) -> dict[str, Any]:
-        """The options of this task as JSON values, with what the data decided filled in.
-
-        They are kept beside the trained weights, and build the same task again.
-        """
-        return {}
 
     def check_data(self, splits: Mapping[str, Dataset]) -> Sequence[str]:
         """What a user should know of the data before training (class counts, imbalance).
