@@ -109,7 +109,7 @@ class ClassificationTask(Task):
         return {
             "accuracy": Accuracy(classes=self.classes),
             "class-scores": ClassScores(classes=self.classes),
-            "calibration": CalibrationError(classes=self.classes, scores=self._scores),
+            "calibration-error": CalibrationError(classes=self.classes, scores=self._scores),
         }
 
     def draw(self, image: Image, prediction: Mapping[str, Any]) -> Image:

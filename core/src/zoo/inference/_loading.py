@@ -1,0 +1,261 @@
+"""From a run, or a model's name and its published weights, to a predictor."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+
+from zoo.cards import ModelCard, WeightsCard
+from zoo.checkpoint import (
+    class_names,
+    fetch_weights,
+    load_best,
+    load_checkpoint,
+    load_weights,
+    read_weights,
+    resolve_weights,
+    step_folders,
+)
+from zoo.config import check_options
+from zoo.devices import choose_device, choose_precision
+from zoo.errors import (
+    CheckpointError,
+    PluginError,
+    UnknownNameError,
+    UsageError,
+    WeightsError,
+)
+from zoo.inference._predictor import Predictor
+from zoo.inference._record import ModelRecord
+from zoo.models import build_model
+from zoo.registry import default_registry
+from zoo.runs import RunFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from torch import Tensor
+
+    from zoo.checkpoint import Checkpoint
+    from zoo.registry import Entry, Registry
+    from zoo.tasks import Task
+
+_STEP = re.compile(r"step-\d+")
+
+
+def load_run(
+    run: str | Path,
+    *,
+    checkpoint: str = "best",
+    device: str = "auto",
+    precision: str = "auto",
+    task_options: Mapping[str, Any] | None = None,
+    registry: Registry | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> Predictor:
+    """The model of a run, with its own preprocessing and class names, ready to call on images.
+
+    >>> import zoo
+    >>> predictor = zoo.load_run("runs/pets")  # doctest: +SKIP
+    >>> predictor("cat.jpg")["label"]  # doctest: +SKIP
+    'cat'
+
+    Args:
+        run: its folder, which may have been moved or copied from another machine.
+        checkpoint: "best", "last", or "step-N".
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        precision: "auto", "fp32", "bf16" or "fp16".
+        task_options: replace those of the run (``{"top_k": 3}``).
+        registry: default: everything that is installed.
+        warn: told what a person should know (a damaged checkpoint); default: nobody.
+
+    Raises:
+        RunFolderError: the folder is no run.
+        CheckpointError: it has no such checkpoint, or a damaged one.
+        PluginError: the plugin of its model is not installed; names it.
+    """
+    folder = RunFolder.open(Path(run))
+    record, tensors = _read_run(folder, checkpoint, warn or _nobody)
+    return build_predictor(
+        record,
+        tensors,
+        device=device,
+        precision=precision,
+        task_options=task_options,
+        registry=registry,
+    )
+
+
+def load_model(
+    name: str,
+    weights: str,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    task_options: Mapping[str, Any] | None = None,
+    registry: Registry | None = None,
+    message: Callable[[str], None] | None = None,
+) -> Predictor:
+    """A model with published weights, or with those of a file, ready to call on images.
+
+    The classes of a file are not known: they are named by their numbers.
+
+    Args:
+        name: short or full name of the model.
+        weights: a published set's name, or a .safetensors or .pth file.
+        device, precision, task_options, registry: as for ``load_run``.
+        message: told what is downloaded; default: nobody.
+
+    Raises:
+        UnknownNameError: nobody has the model or the weights.
+        WeightsError: the weights cannot be fetched or do not fit.
+    """
+    registry = registry or default_registry()
+    entry = registry.get("model", name)
+    card = cast(ModelCard, entry.card)
+    chosen = resolve_weights(card, weights)
+    if isinstance(chosen, WeightsCard):
+        tensors = read_weights(fetch_weights(chosen, message=message))
+        classes, spec = class_names(chosen), chosen.preprocess
+    else:
+        tensors = read_weights(chosen)
+        classes = tuple(map(str, range(_count_classes(entry, tensors, registry))))
+        spec = card.input
+    record = ModelRecord(
+        model=entry.full_name,
+        distribution=entry.distribution,
+        version=entry.version,
+        num_classes=len(classes),
+        in_channels=spec.channels,
+        classes=classes,
+        input=spec,
+        task=registry.get("task", card.task).full_name,
+        weights=weights,
+    )
+    return build_predictor(
+        record,
+        tensors,
+        device=device,
+        precision=precision,
+        task_options=task_options,
+        registry=registry,
+    )
+
+
+def build_predictor(
+    record: ModelRecord,
+    tensors: Mapping[str, Tensor],
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    task_options: Mapping[str, Any] | None = None,
+    registry: Registry | None = None,
+) -> Predictor:
+    """The model that a record describes, with these weights.
+
+    Raises:
+        PluginError: the plugin of its model or task is not installed.
+        WeightsError: the tensors are not those of the model.
+    """
+    registry = registry or default_registry()
+    for kind, name in (("model", record.model), ("task", record.task)):
+        _check_installed(registry, kind, name, record)
+    task = _build_task(record, task_options or {}, registry)
+    model = build_model(
+        record.model,
+        num_classes=record.num_classes,
+        in_channels=record.in_channels,
+        registry=registry,
+        **record.options,
+    )
+    report = load_weights(model, tensors)
+    if report.new or report.unused:
+        raise WeightsError(
+            f"the weights do not fit {record.model}: {', '.join(report.new or report.unused)}",
+            f"They were made by {record.distribution} {record.version}.",
+        )
+    place = choose_device(device)
+    # Contiguous images are converted on the way; convolutions are faster so on every device.
+    model.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Predictor(
+        model, task, record, device=place, precision=choose_precision(precision, place)
+    )
+
+
+def _build_task(record: ModelRecord, options: Mapping[str, Any], registry: Registry) -> Task:
+    factory = registry.load(registry.get("task", record.task))
+    wanted = {**record.task_options, **options}
+    checked = check_options("task", factory, wanted, provided=("classes",))
+    task: Task = factory(classes=record.classes, **checked)
+    return task
+
+
+def _check_installed(registry: Registry, kind: str, name: str, record: ModelRecord) -> None:
+    try:
+        registry.get(kind, name)
+    except UnknownNameError:
+        plugin = name.partition(":")[0]
+        maker = f"{record.distribution} {record.version}"
+        owner = f"it was made by {maker}" if kind == "model" else f"its plugin is {plugin!r}"
+        raise PluginError(
+            f"the {kind} of these weights, {name}, is not installed; {owner}",
+            f"Install it: pip install {record.distribution}" if kind == "model" else "Install it.",
+        ) from None
+
+
+def _read_run(
+    folder: RunFolder, checkpoint: str, warn: Callable[[str], None]
+) -> tuple[ModelRecord, Mapping[str, Tensor]]:
+    """The record and the weights of a run's checkpoint; the record lies beside the best."""
+    if checkpoint not in ("best", "last") and not _STEP.fullmatch(checkpoint):
+        raise UsageError(f"unknown checkpoint {checkpoint!r}", "Use best, last or step-N.")
+    best = load_best(folder.best)
+    record = ModelRecord.from_json(best.values)
+    if checkpoint == "best":
+        return record, best.tensors
+    state = _read_step(folder, checkpoint, warn)
+    prefix = "ema/" if record.ema else "model/"
+    tensors = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in state.tensors.items()
+        if name.startswith(prefix)
+    }
+    epoch = state.values.get("state", {}).get("epoch")
+    return replace(record, step=state.step, epoch=epoch, metrics={}), tensors
+
+
+def _read_step(folder: RunFolder, checkpoint: str, warn: Callable[[str], None]) -> Checkpoint:
+    """A checkpoint by name; "last" is the newest that verifies.  Nothing in the run is touched."""
+    present = {path.name: path for path in step_folders(folder.checkpoints)}
+    if checkpoint in present:
+        return load_checkpoint(present[checkpoint])
+    if checkpoint != "last":
+        names = ", ".join(["best", "last", *present])
+        raise UnknownNameError("checkpoint", checkpoint, present, f"There are: {names}.")
+    for path in reversed(present.values()):
+        try:
+            return load_checkpoint(path)
+        except CheckpointError as error:
+            warn(f"{error.cause}; the checkpoint before it is used")
+    raise CheckpointError(f"{folder.path} has no checkpoint that verifies")
+
+
+def _count_classes(entry: Entry, tensors: Mapping[str, Tensor], registry: Registry) -> int:
+    """Rows of the file's last layer, which is where the model's own last layer is."""
+    with torch.device("meta"):
+        own = build_model(entry.full_name, registry=registry).state_dict()
+    last = next(name for name in reversed(own) if own[name].ndim > 1)
+    if last not in tensors:
+        raise WeightsError(
+            f"the file holds no {last}, which {entry.full_name} has",
+            "Are they the weights of another model?",
+        )
+    return int(tensors[last].shape[0])
+
+
+def _nobody(_message: str) -> None:
+    """Hears nothing."""

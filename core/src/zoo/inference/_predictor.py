@@ -1,0 +1,165 @@
+"""A model with its preprocessing and class names, ready to call on images."""
+
+from __future__ import annotations
+
+import io
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor, nn
+
+from zoo.data import decode_image
+from zoo.devices import autocast
+from zoo.errors import DataError
+from zoo.structures import Batch, Sample, SampleKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from zoo.inference._record import ModelRecord
+    from zoo.tasks import Task
+
+ImageLike = str | Path | Image.Image | Tensor
+"""A file, a Pillow image, or a tensor (c, h, w) of uint8 or of floats from 0 to 1."""
+
+_PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
+
+
+class Predictor:
+    """Answers for images of any size, exactly as the model was evaluated.
+
+    Args:
+        model: with its weights, on ``device``; put in eval mode here.
+        task: says what an answer is.
+        record: what is known about the weights.
+        device: where the model is.
+        precision: "fp32", "bf16" or "fp16".
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        task: Task,
+        record: ModelRecord,
+        *,
+        device: torch.device,
+        precision: str = "fp32",
+    ) -> None:
+        self.model = model.eval().requires_grad_(requires_grad=False)
+        self.task = task
+        self.record = record
+        self.device = device
+        self.precision = precision
+        self._transforms = task.transforms("val", record.input, seed=0, **record.transforms)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names, in the order of the labels."""
+        return self.record.classes
+
+    @overload
+    def __call__(self, images: ImageLike, *, batch_size: int = 32) -> Any: ...
+
+    @overload
+    def __call__(self, images: Sequence[ImageLike], *, batch_size: int = 32) -> list[Any]: ...
+
+    def __call__(
+        self, images: ImageLike | Sequence[ImageLike], *, batch_size: int = 32
+    ) -> Any | list[Any]:
+        """The task's answer for an image, or a list of them for several.
+
+        Args:
+            images: files, Pillow images or tensors; a tensor (b, c, h, w) is several.
+            batch_size: images of a forward pass.
+
+        Raises:
+            DataError: naming the image that cannot be read.
+        """
+        if isinstance(images, Tensor) and images.ndim == 4:
+            images = list(images)
+        if isinstance(images, str | Path | Image.Image | Tensor):
+            return self.answers([self.prepare(images)])[0]
+        answers = []
+        for start in range(0, len(images), batch_size):
+            batch = images[start : start + batch_size]
+            answers += self.answers([self.prepare(image) for image in batch])
+        return answers
+
+    def prepare(self, image: ImageLike) -> Tensor:
+        """Decode, resize and crop one image: (c, h, w) for ``answers``."""
+        sample = Sample(_to_tensor(image, self.record.input.channels), {})
+        if self._transforms.sample is not None:
+            sample = self._transforms.sample(sample, SampleKey(0, 0))
+        return sample.image
+
+    def answers(self, prepared: Sequence[Tensor]) -> list[Any]:
+        """The task's answers for images from ``prepare``, in one forward pass."""
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            # Images of several sizes come to one size only in the batch stage.
+            parts = [self._transforms.batch(part.to(self.device)) for part in _batches(prepared)]
+            batch = _joined(parts)
+            return self.task.predict(self.model, batch)
+
+
+def _to_tensor(image: ImageLike, channels: int) -> Tensor:
+    if isinstance(image, Tensor):
+        return _check_tensor(image)
+    if isinstance(image, Image.Image):
+        return decode_image(_as_file(image), channels=channels)
+    return decode_image(Path(image), channels=channels)
+
+
+def _as_file(image: Image.Image) -> bytes:
+    """The image as a lossless file, so that one decoder decides what every mode becomes."""
+    upright = ImageOps.exif_transpose(image)
+    buffer = io.BytesIO()
+    if upright.mode in _PNG_MODES:
+        upright.save(buffer, "PNG", compress_level=1)
+    else:
+        upright.save(buffer, "TIFF")
+    return buffer.getvalue()
+
+
+def _check_tensor(image: Tensor) -> Tensor:
+    """uint8 as it is; floats from 0 to 1 on the scale of uint8, unrounded."""
+    if image.ndim != 3 or image.shape[0] not in (1, 3, 4) or 0 in image.shape:
+        raise DataError(
+            f"a tensor of shape {tuple(image.shape)} is no image",
+            "Give (channels, height, width) with 1, 3 or 4 channels.",
+        )
+    if image.dtype == torch.uint8:
+        return image.cpu()
+    if not image.is_floating_point():
+        raise DataError(f"an image tensor of {image.dtype}", "Use uint8, or floats from 0 to 1.")
+    image = image.float().cpu()
+    if not bool(((image >= 0) & (image <= 1)).all()):
+        raise DataError(
+            f"an image tensor with values from {image.min():g} to {image.max():g}",
+            "Use uint8, or floats from 0 to 1; normalisation is done here.",
+        )
+    return image * 255
+
+
+def _batches(images: Sequence[Tensor]) -> Iterator[Batch]:
+    """Neighbours of one shape and dtype as batches."""
+    start = 0
+    for _, group in groupby(images, key=lambda image: (image.shape, image.dtype)):
+        stack = torch.stack(list(group))
+        ids = torch.arange(start, start + len(stack))
+        sizes = torch.tensor(stack.shape[-2:]).expand(len(stack), 2)
+        keys = tuple(SampleKey(0, int(index)) for index in ids)
+        yield Batch(stack, sizes, ids, {}, keys)
+        start += len(stack)
+
+
+def _joined(parts: Sequence[Batch]) -> Batch:
+    return Batch(
+        images=torch.cat([part.images for part in parts]),
+        sizes=torch.cat([part.sizes for part in parts]),
+        ids=torch.cat([part.ids for part in parts]),
+        targets={},
+        keys=tuple(key for part in parts for key in part.keys),
+    )
