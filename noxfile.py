@@ -1,6 +1,6 @@
 """Every task of this repository, and the way to run it with nothing but Python, pip and git.
 
-    python3 noxfile.py                             lint, types, imports, tests
+    python3 noxfile.py                             lint, types, imports, wheels, tests
     python3 noxfile.py -s zoo -- train resnet34    the command line, from this checkout
     python3 noxfile.py --list                      the other sessions
 
@@ -52,7 +52,7 @@ if __name__ == "__main__":
 import nox  # noqa: E402 (only now is it there)
 
 nox.options.default_venv_backend = "uv"
-nox.options.sessions = ["lint", "types", "imports", "tests"]
+nox.options.sessions = ["lint", "types", "imports", "wheels", "tests"]
 
 UV = shutil.which("uv", path=Path(sys.executable).parent) or "uv"
 ENVIRONMENT = ROOT / ".venv"
@@ -149,9 +149,6 @@ def wheels(session: nox.Session) -> None:
 
 
 def run_suite(session: nox.Session, python: str | Path) -> None:
-    """Run pytest on every core: one thread each, or the workers fight over them."""
-    session.run(
-        *(python, "-m", "pytest", "-n", "auto", "--maxprocesses", "8", "--dist", "worksteal"),
-        *session.posargs,
-        env={"OMP_NUM_THREADS": "1"},
-    )
+    """Run pytest with a worker for each core; tests/conftest.py gives each one thread."""
+    workers = ("-n", "auto", "--maxprocesses", "8", "--dist", "worksteal")
+    session.run(python, "-m", "pytest", *workers, "--durations", "10", *session.posargs)
