@@ -2,6 +2,7 @@
 
 from zoo.data._dataset import Dataset, ResidentDataset, Splits
 from zoo.data._decode import decode_image
+from zoo.data._digits import digits
 from zoo.data._image_transforms import image_transforms
 from zoo.data._loader import Loader
 from zoo.data._order import epoch_batches, evaluation_batches
@@ -18,6 +19,7 @@ __all__ = [
     "Splits",
     "Transforms",
     "decode_image",
+    "digits",
     "epoch_batches",
     "evaluation_batches",
     "image_transforms",

@@ -129,14 +129,10 @@ def shift_images(images: Tensor, offsets: NDArray[np.int64]) -> Tensor:
     if margin == 0:
         return images
     padded = functional.pad(images, (margin, margin, margin, margin))
+    windows = padded.unfold(2, height, 1).unfold(3, width, 1)
     starts = torch.from_numpy(margin - offsets).to(images.device, non_blocking=True)
-    rows = starts[:, :1] + torch.arange(height, device=images.device)
-    columns = starts[:, 1:] + torch.arange(width, device=images.device)
     which = torch.arange(len(images), device=images.device)
-    shifted = padded.permute(0, 2, 3, 1)[
-        which[:, None, None], rows[:, :, None], columns[:, None, :]
-    ]
-    return shifted.permute(0, 3, 1, 2)
+    return windows[which, :, starts[:, 0], starts[:, 1]]
 
 
 def flip_images(images: Tensor, flipped: NDArray[np.bool_]) -> Tensor:

@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import Literal
 
 from zoo.cards import InputSpec
+from zoo.data._auto_augment import build_policy
 from zoo.data._batch_stage import BatchStage
-from zoo.data._sample_stage import SampleStage, parse_auto_augment
+from zoo.data._sample_stage import SampleStage
 from zoo.data._transforms import Transforms
 from zoo.errors import ConfigError
 
@@ -33,7 +34,7 @@ def image_transforms(  # noqa: PLR0913  (these are the options of [transforms])
     cutmix: float = 0.0,
     train_size_px: int | None = None,
     resize_px: int | None = None,
-    interpolation: Literal["bilinear", "bicubic"] | None = None,
+    interpolation: Literal["bilinear", "bicubic", "random"] | None = None,
 ) -> Transforms:
     """Both stages for a split.
 
@@ -60,7 +61,8 @@ def image_transforms(  # noqa: PLR0913  (these are the options of [transforms])
         train_size_px: height and width in training, where it differs from the evaluation's
             (Touvron 2019, arXiv:1906.06423).
         resize_px: the shorter side before the centre crop of an evaluation; default: the spec's.
-        interpolation: "bilinear" or "bicubic"; default: the spec's.
+        interpolation: "bilinear" or "bicubic"; default: the spec's. "random" is either in random
+            crops and auto_augment, and the spec's elsewhere.
 
     Raises:
         ConfigError: an option out of its range.
@@ -69,15 +71,18 @@ def image_transforms(  # noqa: PLR0913  (these are the options of [transforms])
     _check_range("scale", scale, high=1.0)
     _check_range("ratio", ratio, high=float("inf"))
     _check_numbers(shift=shift, mixup=mixup, cutmix=cutmix)
-    policy = parse_auto_augment(auto_augment)
     if (mixup or cutmix) and num_classes < 2:
         raise ConfigError("mixup and cutmix need at least two classes")
     if train and train_size_px is not None:
         spec = replace(spec, size_px=train_size_px)
     if resize_px is not None:
         spec = replace(spec, resize_px=resize_px)
-    if interpolation is not None:
+    if interpolation in ("bilinear", "bicubic"):
         spec = replace(spec, interpolation=interpolation)
+    random_mode: str = interpolation or spec.interpolation
+    policy = None
+    if auto_augment is not None:
+        policy = build_policy(auto_augment, interpolation=random_mode, mean=spec.mean)
     sample = SampleStage(
         spec,
         seed=seed,
@@ -85,6 +90,7 @@ def image_transforms(  # noqa: PLR0913  (these are the options of [transforms])
         crop=crop == "photo",
         scale=scale,
         ratio=ratio,
+        interpolation=random_mode,
         policy=policy if train else None,
     )
     batch = (

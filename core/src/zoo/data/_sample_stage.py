@@ -9,11 +9,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from zoo.cards import InputSpec
-from zoo.data._policy import Policy
+from zoo.data._auto_augment import Policy, interpolation_of
 from zoo.data._random import uniform
 from zoo.structures import Sample, SampleKey
 
 _CROP_ATTEMPTS = 10
+_LONGEST = 16
 Box = tuple[int, int, int, int]
 """top, left, height, width in px."""
 
@@ -30,6 +31,7 @@ class SampleStage:
         crop: bool,
         scale: tuple[float, float],
         ratio: tuple[float, float],
+        interpolation: str,
         policy: Policy | None,
     ) -> None:
         self._spec = spec
@@ -38,6 +40,7 @@ class SampleStage:
         self._crop = crop
         self._scale = scale
         self._ratio = ratio
+        self._interpolation = interpolation
         self._policy = policy
 
     @property
@@ -47,16 +50,19 @@ class SampleStage:
 
     def __call__(self, sample: Sample, key: SampleKey) -> Sample:
         image = sample.image
-        size_px, mode = self._spec.size_px, self._spec.interpolation
         if self._crop and self._train:
-            draws = uniform(self._seed, "crop", [key], 2 * _CROP_ATTEMPTS + 2)[0].tolist()
-            box = random_box(image.shape[-2], image.shape[-1], self._scale, self._ratio, draws)
-            image = resize(cut(image, box), size_px, size_px, mode)
+            image = self._random_crop(image, key)
         elif self._crop:
             image = resize_and_centre_crop(image, self._spec)
         if self._policy is not None:
             image = self._policy(image, key, seed=self._seed)
         return replace(sample, image=image)
+
+    def _random_crop(self, image: Tensor, key: SampleKey) -> Tensor:
+        *draws, resample = uniform(self._seed, "crop", [key], 2 * _CROP_ATTEMPTS + 3)[0].tolist()
+        box = random_box(image.shape[-2], image.shape[-1], self._scale, self._ratio, draws)
+        mode = interpolation_of(self._interpolation, resample)
+        return resize(cut(image, box), self._spec.size_px, self._spec.size_px, mode)
 
 
 def random_box(
@@ -114,6 +120,7 @@ def resize_and_centre_crop(image: Tensor, spec: InputSpec) -> Tensor:
     size_px = spec.size_px
     if spec.resize_px is None:
         return resize(image, size_px, size_px, spec.interpolation)
+    image = _without_far_ends(image)
     shorter_px = max(spec.resize_px, size_px)
     height, width = image.shape[-2:]
     if height <= width:
@@ -125,14 +132,14 @@ def resize_and_centre_crop(image: Tensor, spec: InputSpec) -> Tensor:
     return cut(image, (top, left, size_px, size_px)).contiguous()
 
 
-def parse_auto_augment(text: str | None) -> Policy | None:
-    """The policy that ``auto_augment`` names; its kernels are imported when it is named.
+def _without_far_ends(image: Tensor) -> Tensor:
+    """A very long image's middle part, so that resizing its shorter side takes little memory.
 
-    Raises:
-        ConfigError: it names none.
+    Only an image more than ``_LONGEST`` times as long as wide is cut, far outside the crop.
     """
-    if text is None:
-        return None
-    from zoo.data._auto_augment import build_policy
-
-    return build_policy(text)
+    height, width = image.shape[-2:]
+    longest = _LONGEST * min(height, width)
+    if max(height, width) <= longest:
+        return image
+    rows, columns = min(height, longest), min(width, longest)
+    return cut(image, ((height - rows) // 2, (width - columns) // 2, rows, columns))
