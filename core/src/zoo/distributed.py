@@ -11,14 +11,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+T = TypeVar("T")
 
 _FAILED_RANK_GRACE_S = 15.0
 """How long the others may take to end by themselves after one process has failed."""
@@ -77,6 +79,25 @@ def from_main(value: Any) -> Any:
     return box[0]
 
 
+def on_main(function: Callable[[], T]) -> T:
+    """What ``function`` gives on rank 0, in every process; what it raises, too.
+
+    So that no process waits for one that has failed.
+    """
+    if not _active():
+        return function()
+    answer: tuple[T | None, Exception | None] = (None, None)
+    if is_main():
+        try:
+            answer = (function(), None)
+        except Exception as error:  # noqa: BLE001 - it is raised again, everywhere
+            answer = (None, error)
+    value, error = from_main(answer)
+    if error is not None:
+        raise error
+    return cast("T", value)
+
+
 class Agreement:
     """A number on which all processes agree once a step: the greatest that any of them has said.
 
@@ -115,7 +136,7 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
     Yields:
         The device of this process.
     """
-    if not launched():
+    if not is_launched():
         yield device
         return
     if device.type == "cuda":
@@ -130,9 +151,14 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
         dist.destroy_process_group()
 
 
-def launched() -> bool:
+def is_launched() -> bool:
     """Whether torchrun, or ``launch``, has started this process as one of several."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def is_main_process() -> bool:
+    """Whether this process is, or will be, rank 0; also before and after the run is joined."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def launch(command: Sequence[str], processes: int) -> int:

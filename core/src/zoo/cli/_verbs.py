@@ -6,6 +6,7 @@ A table of words, so that help and completion import no verb.
 from __future__ import annotations
 
 VERBS: dict[str, tuple[str, str]] = {
+    "train": ("zoo.cli.train:train", "Train a model, or go on with a run."),
     "list": ("zoo.cli.list:list_", "List models, datasets, recipes, metrics or tasks."),
     "info": ("zoo.cli.info:info", "Show what is known of a model."),
     "plugins": ("zoo.cli.plugins:plugins", "Show the installed plugins and their faults."),

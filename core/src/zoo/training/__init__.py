@@ -1,8 +1,8 @@
 """Fit any model to any task, exactly resumable."""
 
 from zoo.training._events import Callback, FitResult, Progress
-from zoo.training._optimizers import OPTIMIZERS, build_optimizer
-from zoo.training._schedules import SCHEDULES, Schedule
+from zoo.training._optimizers import OPTIMIZERS, build_optimizer, optimizer_options
+from zoo.training._schedules import SCHEDULES, Schedule, build_curve, depends_on_length
 from zoo.training._snapshot import seed_everything
 from zoo.training._state import RunState
 from zoo.training._trainer import Destination, Trainer, TrainingData
@@ -18,6 +18,9 @@ __all__ = [
     "Schedule",
     "Trainer",
     "TrainingData",
+    "build_curve",
     "build_optimizer",
+    "depends_on_length",
+    "optimizer_options",
     "seed_everything",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -87,14 +87,30 @@ def build_optimizer(model: nn.Module, config: RunConfig) -> Optimizer:
     Raises:
         UnknownNameError, ConfigError: no such optimizer, or not such options.
     """
+    options = optimizer_options(config)
+    return OPTIMIZERS[config.optimizer.name](parameter_groups(model, config), **options)
+
+
+def optimizer_options(
+    config: RunConfig, origins: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """The options of the optimizer that the config names, checked.
+
+    Raises:
+        UnknownNameError, ConfigError: no such optimizer, or not such options.
+    """
     section = config.optimizer
     if section.name not in OPTIMIZERS:
         raise UnknownNameError(
             "optimizer", section.name, OPTIMIZERS, f"Known: {', '.join(OPTIMIZERS)}."
         )
-    function = OPTIMIZERS[section.name]
-    options = check_options("optimizer", function, section.options, provided=("groups",))
-    return function(parameter_groups(model, config), **options)
+    return check_options(
+        "optimizer",
+        OPTIMIZERS[section.name],
+        section.options,
+        provided=("groups",),
+        origins=origins,
+    )
 
 
 def parameter_groups(model: nn.Module, config: RunConfig) -> Groups:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -139,11 +139,6 @@ class Schedule:
         )
         self.base_rate = config.optimizer.learning_rate * scale
 
-    @property
-    def depends_on_length(self) -> bool:
-        """Whether a longer run would have had other rates from the start."""
-        return isinstance(self._shape, Curve) and self._shape.depends_on_length
-
     def rate(self, step: int) -> float:
         """The learning rate of the step after ``step`` steps."""
         epochs = step / self._steps_per_epoch
@@ -181,7 +176,9 @@ class Schedule:
             self._shape.waited = state["waited"]
 
 
-def build_curve(config: RunConfig) -> Curve | Plateau:
+def build_curve(
+    config: RunConfig, origins: Mapping[str, str] | None = None
+) -> Curve | Plateau:
     """The schedule that the config names, its options checked.
 
     Raises:
@@ -193,8 +190,14 @@ def build_curve(config: RunConfig) -> Curve | Plateau:
             "schedule", section.name, SCHEDULES, f"Known: {', '.join(SCHEDULES)}."
         )
     function = SCHEDULES[section.name]
-    options = check_options("schedule", function, section.options, provided=())
+    options = check_options("schedule", function, section.options, origins=origins)
     milestones = options.get("milestones", ())
     if list(milestones) != sorted(milestones):
         raise ConfigError("schedule.milestones must rise", "Write them from first to last.")
     return function(**options)
+
+
+def depends_on_length(config: RunConfig) -> bool:
+    """Whether a run of another length would have had other rates from the start."""
+    shape = build_curve(config)
+    return isinstance(shape, Curve) and shape.depends_on_length

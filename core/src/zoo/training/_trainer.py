@@ -207,8 +207,13 @@ class Trainer:
         return {f"train/{name}": value for name, value in self.running.compute().items()}
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Take the state of a checkpoint; the run goes on as if it had never stopped."""
+        """Take the state of a checkpoint; the run goes on as if it had never stopped.
+
+        A run that has ended goes on where its limit has been raised.
+        """
         restore(self, checkpoint)
+        if self.state.end != "patience":
+            self.state = replace(self.state, end=self._limit_reached())
 
     def _rest_of_epoch(self) -> Iterator[Batch]:
         self._module.train()
@@ -254,21 +259,21 @@ class Trainer:
         return self._reason_to_end()
 
     def _reason_to_end(self) -> str | None:
-        limit_s = self._settings.time_limit_s
-        word = _NOBODY
-        if self._interrupt.requested:
-            word = _SIGNAL
-        elif limit_s is not None and self.elapsed_s() >= limit_s:
-            word = _TIME_IS_UP
+        word = _SIGNAL if self._interrupt.requested else _NOBODY
+        limit = self._limit_reached()
+        if limit == "time_limit":
+            word = max(word, _TIME_IS_UP)
         agreed = self._agreement.exchange(word)
-        if agreed == _SIGNAL:
-            return "stopped"
-        if agreed == _TIME_IS_UP:
-            return "time_limit"
-        if self.state.step < self.total_steps:
-            return None
-        by_epochs = self.total_steps == self._settings.epochs * self.steps_per_epoch
-        return "finished" if by_epochs else "max_steps"
+        return {_SIGNAL: "stopped", _TIME_IS_UP: "time_limit"}.get(
+            agreed, None if limit == "time_limit" else limit
+        )
+
+    def _limit_reached(self) -> str | None:
+        if self.state.step >= self.total_steps:
+            by_epochs = self.total_steps == self._settings.epochs * self.steps_per_epoch
+            return "finished" if by_epochs else "max_steps"
+        limit_s = self._settings.time_limit_s
+        return "time_limit" if limit_s is not None and self.elapsed_s() >= limit_s else None
 
     def _end_epoch(self, end: str | None) -> str | None:
         """Evaluate, keep the best, tell; gives the reason to end, if there is one."""
@@ -281,8 +286,10 @@ class Trainer:
             end = self._hear_evaluation(metrics) or end
         self._notify("on_epoch_end", self.progress, metrics)
         self._last_metrics = metrics
-        self.running.reset()
-        self.state = replace(self.state.after_epoch(), end=end)
+        if self.state.epoch_step == self.steps_per_epoch:
+            self.running.reset()
+            self.state = self.state.after_epoch()
+        self.state = replace(self.state, end=end)
         return end
 
     def _is_due_for_evaluation(self, end: str | None) -> bool:
@@ -346,7 +353,8 @@ class Trainer:
         self._notify("on_fit_end", result)
         return result
 
-    def _elapsed_s(self) -> float:
+    def elapsed_s(self) -> float:
+        """Seconds of training so far, earlier parts of a resumed run included."""
         return self.state.elapsed_s + time.monotonic() - self._started_s
 
     def _notify(self, event: str, *arguments: object) -> None:

@@ -1,0 +1,175 @@
+"""``zoo train``: train a model, or go on with a run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zoo.cli._completion import complete_names
+from zoo.cli._output import print_answer, print_json, print_message
+from zoo.config import Layer, assignments_layer, environment_layer, file_layer
+from zoo.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An option that sets one key of the config.
+
+    Attributes:
+        key: of the config.
+        metavar: what stands for its value in the help; None for a flag.
+        kind: of the value.
+    """
+
+    option: str
+    key: str
+    help: str
+    metavar: str | None = None
+    kind: type = str
+    complete: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the parameter."""
+        return self.option.removeprefix("--").replace("-", "_")
+
+    def decorate(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Add the option to a command."""
+        if self.metavar is None:
+            return click.option(self.option, is_flag=True, default=None, help=self.help)(function)
+        return click.option(
+            self.option,
+            type=self.kind,
+            metavar=self.metavar,
+            help=self.help,
+            shell_complete=complete_names(self.complete) if self.complete else None,
+        )(function)
+
+
+SETTINGS = (
+    Setting("--data", "data.source", "A data set's name, a path, or layout:path.", "SOURCE",
+            complete="dataset"),
+    Setting("--recipe", "recipe", "One of `zoo list recipes`.", "NAME", complete="recipe"),
+    Setting("--epochs", "training.epochs", "Passes over the training images.", "N", int),
+    Setting("--batch-size", "training.batch_size", "Images per step, over all processes.", "N", int),
+    Setting("--learning-rate", "optimizer.learning_rate", "The highest of the schedule.", "X", float),
+    Setting("--image-size", "data.image_size", "Height and width that the model sees.", "PX", int),
+    Setting("--weights", "model.weights", "Published weights, or a file of them.", "NAME|FILE"),
+    Setting("--device", "machine.device", "auto, cpu, cuda, cuda:N or mps.", "DEVICE"),
+    Setting("--precision", "machine.precision", "auto, fp32, bf16 or fp16.", "NAME"),
+    Setting("--gpus", "machine.gpus", "Processes on this machine.", "N", int),
+    Setting("--workers", "data.workers", "Processes that read images.", "N", int),
+    Setting("--seed", "training.seed", "Of everything random.", "N", int),
+    Setting("--max-steps", "training.max_steps", "End after so many steps.", "N", int),
+    Setting("--time-limit", "training.time_limit_s", "End after so much training.", "SECONDS", float),
+    Setting("--patience", "training.patience", "End after N epochs without a better one.", "N", int),
+    Setting("--monitor", "training.monitor", "What best means: val/top1, val/loss, ...", "METRIC"),
+    Setting("--save-every", "training.save_every", "Steps between checkpoints.", "N", int),
+    Setting("--on-bad-image", "data.on_bad_image", "What to do with a broken image.", "fail|skip"),
+    Setting("--download", "data.download", "Fetch a data set that is not there."),
+    Setting("--compile", "machine.compile", "Compile the model first, which takes minutes."),
+    Setting("--deterministic", "machine.deterministic", "The same bits on every run."),
+)  # fmt: skip
+
+
+def settings(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add every setting to a command."""
+    for setting in reversed(SETTINGS):
+        function = setting.decorate(function)
+    return function
+
+
+@click.command()
+@click.argument("model", required=False, shell_complete=complete_names("model"))
+@settings
+@click.option("--freeze", multiple=True, metavar="PART",
+              help="What does not learn: backbone, or parts by name; may be repeated.")
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE",
+              help="Values by section and key, as TOML.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE",
+              help="Any key of the config: optimizer.momentum=0.9; may be repeated.")
+@click.option("--output", type=click.Path(path_type=Path), metavar="DIR", help="The run folder.")
+@click.option("--resume", type=click.Path(path_type=Path), metavar="RUN",
+              help="Go on with a run, exactly.")
+@click.option("--dry-run", is_flag=True, help="Check names and options, and print the config.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def train(  # noqa: PLR0913 - one for each option that sets no key
+    model: str | None,
+    freeze: Sequence[str],
+    config: Path | None,
+    assignments: Sequence[str],
+    output: Path | None,
+    resume: Path | None,
+    dry_run: bool,
+    as_json: bool,
+    **values: Any,
+) -> int:
+    """Train MODEL, and leave everything about the run in one folder.
+
+    Without --data the task's embedded data set is used, without --recipe the model's own.  The
+    later counts: recipe, --config, ZOO_SECTION__KEY in the environment, options, --set.
+    """
+    given = {setting.key: values[setting.name] for setting in SETTINGS}
+    given["model.freeze"] = list(freeze) or None
+    options = [_layer(given), assignments_layer(assignments, "command line")]
+    if resume is not None:
+        _check_resume(model=model, config=config, output=output)
+    elif model is None:
+        raise ConfigError("no model is named", "Name one of `zoo list`, or give --resume RUN.")
+    else:
+        options = [
+            *([file_layer(config)] if config else []),
+            environment_layer(os.environ),
+            Layer("command line", {"model": {"name": model}}),
+            *options,
+        ]
+    return _run(options, output=output, resume=resume, dry_run=dry_run, as_json=as_json)
+
+
+def _run(
+    layers: Sequence[Layer],
+    *,
+    output: Path | None,
+    resume: Path | None,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    # torch is loaded here, after the words have been understood.
+    from zoo.distributed import is_launched, is_main_process, launch
+    from zoo.workflows import plan_training, run_training
+
+    plan = plan_training(layers, resume=resume)
+    if dry_run:
+        print_json(plan.as_json()) if as_json else print_answer(plan.as_toml())
+        return 0
+    if plan.config.machine.gpus > 1 and not is_launched():
+        return launch(["-m", "zoo", *sys.argv[1:]], plan.config.machine.gpus)
+    result = run_training(plan, output=output, resume=resume, message=print_message)
+    if as_json and is_main_process():
+        print_json({"run": str(result.run), **asdict(result.fit)})
+    return 0
+
+
+def _layer(given: Mapping[str, Any]) -> Layer:
+    """The settings that were given, by section."""
+    values: dict[str, Any] = {}
+    for path, value in given.items():
+        if value is not None:
+            section, _, key = path.rpartition(".")
+            (values.setdefault(section, {}) if section else values)[key] = value
+    return Layer("command line", values)
+
+
+def _check_resume(*, model: str | None, config: Path | None, output: Path | None) -> None:
+    for name, value in (("MODEL", model), ("--config", config), ("--output", output)):
+        if value is not None:
+            raise ConfigError(
+                f"{name} ({value}) cannot be given with --resume",
+                "A resumed run keeps what it was started with.",
+            )

@@ -1,0 +1,121 @@
+"""What a trainer is fed: loaders, plans and transforms of the splits of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import torch
+from torch import nn
+
+from zoo.data import Dataset, Loader, Source, epoch_batches, evaluation_batches
+from zoo.distributed import rank, world_size
+from zoo.errors import ConfigError
+from zoo.evaluation import evaluate
+from zoo.tasks import Task
+from zoo.training import TrainingData
+from zoo.workflows._plan import RunPlan
+
+_EVALUATION_BATCHES = 2
+"""An evaluation keeps no activations, so that a batch of so many training batches fits."""
+
+
+class Feed:
+    """Loaders of the train and val splits; a context manager, which ends their workers."""
+
+    def __init__(self, plan: RunPlan, source: Source, task: Task, *, pin_memory: bool) -> None:
+        self._config, self._source, self._task = plan.config, source, task
+        self._transforms = {
+            split: task.transforms(
+                split, plan.input, seed=plan.config.training.seed, **plan.transforms
+            )
+            for split in ("train", "val")
+        }
+        self._loaders = {
+            split: Loader(
+                source.splits[split],
+                transforms.sample,
+                workers=plan.config.data.workers,
+                pin_memory=pin_memory,
+                cache=plan.config.data.cache,
+            )
+            for split, transforms in self._transforms.items()
+        }
+
+    def training(self) -> TrainingData:
+        """The train split, in the order of each epoch."""
+        data, training = self._config.data, self._config.training
+        split = self._source.splits["train"]
+        weights = class_balance(split) if data.sampling == "balanced" else None
+        return TrainingData(
+            loader=self._loaders["train"],
+            plan=lambda epoch: epoch_batches(
+                len(split),
+                seed=training.seed,
+                epoch=epoch,
+                batch_size=training.batch_size,
+                repeats=data.repeats,
+                weights=weights,
+                rank=rank(),
+                world=world_size(),
+                pairs=True,
+            ),
+            transform=self._transforms["train"].batch,
+        )
+
+    def validation(
+        self, device: torch.device
+    ) -> Callable[[nn.Module, Callable[[int, int], None]], Mapping[str, float]]:
+        """A function that scores a model on the val split."""
+        split = self._source.splits["val"]
+        plan = evaluation_batches(
+            len(split),
+            batch_size=_EVALUATION_BATCHES * self._config.training.batch_size,
+            rank=rank(),
+            world=world_size(),
+        )
+
+        def validate(
+            model: nn.Module, progress: Callable[[int, int], None]
+        ) -> Mapping[str, float]:
+            return evaluate(
+                model,
+                self._task,
+                self._loaders["val"],
+                plan,
+                dataset=split,
+                transforms=self._transforms["val"],
+                device=device,
+                precision=self._config.machine.precision,
+                progress=progress,
+            )
+
+        return validate
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for loader in self._loaders.values():
+            loader.close()
+
+
+def class_balance(split: Dataset) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """A weight for each image that makes every class equally likely.
+
+    Raises:
+        ConfigError: the split's images have no single label each.
+    """
+    targets = getattr(split, "targets", {})
+    if "labels" not in targets:
+        raise ConfigError("data.sampling = balanced needs data with a label for each image")
+    labels = np.asarray(targets["labels"])
+    counts = np.bincount(labels)
+    return 1.0 / counts[labels].astype(np.float64)

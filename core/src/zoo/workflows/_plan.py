@@ -1,0 +1,189 @@
+"""From what a user asked for to a checked plan: every name resolved, every option typed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from zoo.cards import DatasetCard, InputSpec, ModelCard, TaskCard
+from zoo.config import (
+    Layer,
+    ResolvedConfig,
+    RunConfig,
+    check_options,
+    dump_config,
+    resolve,
+)
+from zoo.errors import ConfigError, UnknownNameError
+from zoo.registry import Entry, Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What a run will do, before anything is read or written.
+
+    Attributes:
+        resolved: the config, and where each value came from.
+        source: of the data, as ``zoo.data.open_source`` takes it.
+        model_options, task_options, transforms: in the types that their factories ask for.
+    """
+
+    resolved: ResolvedConfig
+    model: Entry
+    task: Entry
+    source: str
+    model_options: dict[str, Any]
+    task_options: dict[str, Any]
+    transforms: dict[str, Any]
+
+    @property
+    def config(self) -> RunConfig:
+        """The resolved config."""
+        return self.resolved.config
+
+    def as_toml(self) -> str:
+        """The config as the run folder keeps it, each value with its origin."""
+        return dump_config(self.resolved)
+
+    def as_json(self) -> dict[str, Any]:
+        """The config and the origins of its values."""
+        return {
+            "config": self.config.model_dump(mode="json"),
+            "origins": dict(self.resolved.origins),
+        }
+
+    @property
+    def model_card(self) -> ModelCard:
+        """The card of the model."""
+        return cast(ModelCard, self.model.card)
+
+    @property
+    def in_channels(self) -> int:
+        """Channels that the model sees."""
+        return int(self.model_options.get("in_channels", self.model_card.input.channels))
+
+    @property
+    def input(self) -> InputSpec:
+        """The images that the model sees: the weights' preprocessing at this run's size."""
+        preprocess = {w.name: w.preprocess for w in self.model_card.weights}
+        spec = preprocess.get(self.config.model.weights or "", self.model_card.input)
+        return spec.at(size_px=self.config.data.image_size, channels=self.in_channels)
+
+
+def plan_run(layers: Sequence[Layer], registry: Registry) -> RunPlan:
+    """Resolve a run's layers.
+
+    Below what the user says lie, from the bottom, the recipe of the model's card, what the data
+    set's card asks for, and a recipe that the user names.
+
+    Raises:
+        UsageError: an unknown name, key or option, or a value of the wrong type.
+    """
+    asked = resolve(layers).config
+    model = registry.get("model", asked.model.name)
+    card = cast(ModelCard, model.card)
+    task = registry.get("task", asked.task.name or card.task)
+    source = asked.data.source or cast(TaskCard, task.card).default_dataset
+    below = _dataset_layers(source, registry)
+    if asked.recipe is None:
+        below.insert(0, _recipe_layer(card.recipe, model, registry))
+    else:
+        below.append(_recipe_layer(asked.recipe, model, registry))
+    return check_plan(resolve([*below, *layers]), registry)
+
+
+def overlay(resolved: ResolvedConfig, layer: Layer) -> ResolvedConfig:
+    """A resolved config with a further layer over it; the other values keep their origins."""
+    below = Layer("", resolved.config.model_dump(mode="json", exclude_unset=True))
+    merged = resolve([below, layer])
+    kept = resolved.origins
+    origins = {key: origin or kept.get(key, "default") for key, origin in merged.origins.items()}
+    return replace(merged, origins=origins)
+
+
+def check_plan(resolved: ResolvedConfig, registry: Registry) -> RunPlan:
+    """The plan of a config that is complete: its names resolved, its options checked.
+
+    Raises:
+        UsageError: an unknown name or option, or a value of the wrong type.
+    """
+    from zoo.training import build_curve, optimizer_options
+
+    config, origins = resolved.config, resolved.origins
+    model = registry.get("model", config.model.name)
+    task = registry.get("task", config.task.name or cast(ModelCard, model.card).task)
+    task_factory = registry.load(task)
+    optimizer_options(config, origins)
+    build_curve(config, origins)
+    plan = RunPlan(
+        resolved=resolved,
+        model=model,
+        task=task,
+        source=config.data.source or cast(TaskCard, task.card).default_dataset,
+        model_options=check_options(
+            "model",
+            registry.load(model),
+            config.model.options,
+            provided={"num_classes", *model.card.options},
+            origins=origins,
+        ),
+        task_options=check_options(
+            "task", task_factory, config.task.options, provided=("classes",), origins=origins
+        ),
+        transforms=check_options(
+            "transforms",
+            task_factory.transforms_schema(),  # type: ignore[attr-defined]
+            config.transforms.options,
+            provided=("train", "spec", "seed", "num_classes"),
+            origins=origins,
+        ),
+    )
+    _check_weights(plan)
+    return plan
+
+
+def _check_weights(plan: RunPlan) -> None:
+    name = plan.config.model.weights
+    published = [w.name for w in plan.model_card.weights]
+    if name is None or name in published or Path(name).is_file():
+        return
+    if Path(name).suffix in (".safetensors", ".pth", ".pt"):
+        raise ConfigError(f"--weights {name}: there is no such file")
+    known = f"Published: {', '.join(published) or 'none'}; or give a .safetensors or .pth file."
+    raise UnknownNameError(f"weights of {plan.model_card.name}", name, published, known)
+
+
+def _recipe_layer(name: str, model: Entry, registry: Registry) -> Layer:
+    """The recipe of that name; a model's own plugin comes first."""
+    own = f"{model.plugin}:{name}"
+    full_names = {entry.full_name for entry in registry.entries("recipe")}
+    entry = registry.get("recipe", own if own in full_names else name)
+    return Layer(f"recipe {entry.full_name}", registry.load(entry)())
+
+
+def _dataset_layers(source: str, registry: Registry) -> list[Layer]:
+    for entry in registry.entries("dataset"):
+        if source in (entry.card.name, entry.full_name):
+            settings = cast(DatasetCard, entry.card).settings
+            return [Layer(f"data set {entry.full_name}", settings)] if settings else []
+    return []
+
+
+def named_weights(plan: RunPlan, *, message: Callable[[str], None]) -> dict[str, Tensor]:
+    """The tensors of ``model.weights``: a published set, fetched if need be, or a file.
+
+    Raises:
+        WeightsError: they cannot be had, or are not what was published.
+    """
+    from zoo.checkpoint import fetch_weights, read_weights
+
+    name = str(plan.config.model.weights)
+    for card in plan.model_card.weights:
+        if card.name == name:
+            return read_weights(fetch_weights(card, message=message))
+    return read_weights(Path(name))
