@@ -8,6 +8,7 @@ from zoo import InputSpec, ModelCard, RecipeCard, WeightsCard, hookimpl
 
 PAPER = "He 2015, arXiv:1512.03385"
 WIDE = "Zagoruyko 2016, arXiv:1605.07146"
+STRIKES_BACK = "Wightman 2021, arXiv:2110.00476"
 RESNEXT = "Xie 2016, arXiv:1611.05431"
 
 PHOTOS = InputSpec()
@@ -160,5 +161,27 @@ def _recipe(name: str, summary: str, source: str = "") -> RecipeCard:
 def zoo_recipes() -> list[RecipeCard]:
     """Ways to train the family, the sources' and ours."""
     return [
-        _recipe("small", "some thousand small images, minutes on a CPU; the default"),
+        _recipe("small", "some thousand small images, from scratch; the default"),
+        _recipe("small-photos", "some hundred photos, from scratch, 96 px"),
+        _recipe("fine-tune", "published weights on new classes, a rate for each stage"),
+        _recipe("he2015-imagenet", "the paper's on ImageNet", PAPER),
+        _recipe("he2015-cifar", "the paper's on CIFAR-10, 64,000 steps", PAPER),
+        _recipe(
+            "goyal2017",
+            "ImageNet with batches of 8,192 and gradual warm-up, 90 epochs",
+            "Goyal 2017, arXiv:1706.02677",
+        ),
+        _recipe(
+            "torchvision-v1",
+            "ImageNet, 90 epochs, as torchvision's first weights",
+            "torchvision, references/classification",
+        ),
+        _recipe(
+            "torchvision-v2",
+            "ImageNet, 600 epochs, as torchvision's second weights",
+            "torchvision, references/classification, vision#3995",
+        ),
+        _recipe("rsb-a1", "ImageNet, 600 epochs, ResNet strikes back", STRIKES_BACK),
+        _recipe("rsb-a2", "ImageNet, 300 epochs, ResNet strikes back", STRIKES_BACK),
+        _recipe("rsb-a3", "ImageNet, 100 epochs at 160 px, ResNet strikes back", STRIKES_BACK),
     ]

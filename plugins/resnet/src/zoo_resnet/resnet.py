@@ -359,6 +359,7 @@ def resnet(
     in_channels: int = 3,
     stem: Stem | None = None,
     zero_init_residual: bool = False,
+    fc_std: float | None = None,
     drop_path: float = 0.0,
     norm: Norm = "batch",
 ) -> ResNet:
@@ -374,11 +375,13 @@ def resnet(
         in_channels: channels of the images.
         stem: "imagenet" for photos, "cifar" for images of some 32 px; default: the variant's.
         zero_init_residual: start every block as the identity (Goyal 2017, arXiv:1706.02677).
+        fc_std: standard deviation of the linear layer's weights (Goyal 2017: 0.01); default:
+            torch's own uniform distribution.
         drop_path: stochastic depth's rate at the last block, linear from 0 at the first.
         norm: "frozen" for batch norms whose statistics and factors are constants.
     """
     numbers = VARIANTS[variant]
-    return ResNet(
+    network = ResNet(
         numbers.block,
         numbers.depths,
         channels=numbers.channels,
@@ -394,3 +397,7 @@ def resnet(
         ),
         zero_init_residual=zero_init_residual,
     )
+    if fc_std is not None:
+        nn.init.normal_(network.fc.weight, std=fc_std)
+        nn.init.zeros_(network.fc.bias)
+    return network
