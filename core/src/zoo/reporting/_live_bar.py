@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from rich.console import Console
-from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
 from zoo.reporting._format import format_duration, format_metric
@@ -29,11 +29,11 @@ class LiveBar:
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
-            TaskProgressColumn("{task.completed:.0f}/{task.total:.0f}"),
+            MofNCompleteColumn(),
             TextColumn("{task.fields[facts]}", markup=False),
         )
         self._rich = RichProgress(*columns, console=console, auto_refresh=False, transient=True)
-        self._task = self._rich.add_task("", total=1, facts="")
+        self._task = self._rich.add_task("", total=1, facts="", visible=False)
         self._metrics = ""
         self._first: Progress | None = None
         self._last: Progress | None = None
@@ -95,7 +95,12 @@ class LiveBar:
         self._drawn_s = time.monotonic()
         with suppress(OSError):
             self._rich.update(
-                self._task, description=description, completed=done, total=total, facts=facts
+                self._task,
+                description=description,
+                completed=done,
+                total=total,
+                facts=facts,
+                visible=True,
             )
             self._rich.refresh()
 

@@ -65,13 +65,14 @@ class RunFolder:
             RunFolderError: there is no folder, or it is no run; says what is missing.
         """
         run = cls(Path(path))
-        cure = "A run is a folder that `zoo train` made; the default place is runs/."
-        if not run.path.exists():
-            raise RunFolderError(f"there is no folder {run.path}", cure)
-        if not run.path.is_dir():
-            raise RunFolderError(f"{run.path} is a file, not a run folder", cure)
-        if not run.config.is_file():
-            raise RunFolderError(f"{run.path} is not a run: it has no {run.config.name}", cure)
+        try:
+            fault = _fault(run)
+        except OSError as error:
+            fault = f"{run.path} cannot be read: {error.strerror}"
+        if fault:
+            raise RunFolderError(
+                fault, "A run is a folder that `zoo train` made; the default place is runs/."
+            )
         return run
 
     @property
@@ -145,6 +146,17 @@ class RunFolder:
             raise RunFolderError(f"{path} cannot be read: {error}") from error
 
 
+def _fault(run: RunFolder) -> str | None:
+    """Why a path is no run."""
+    if not run.path.exists():
+        return f"there is no folder {run.path}"
+    if not run.path.is_dir():
+        return f"{run.path} is a file, not a run folder"
+    if not run.config.is_file():
+        return f"{run.path} is not a run: it has no {run.config.name}"
+    return None
+
+
 def _make_default(model: str, dataset: str) -> Path:
     """A folder that did not exist; runs that start in the same second get a suffix."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
@@ -161,9 +173,9 @@ def _make_default(model: str, dataset: str) -> Path:
 
 def _make_given(path: Path) -> Path:
     """A folder that did not exist or was empty; of two that want it, one gets it."""
-    if path.exists() and not path.is_dir():
-        raise RunFolderError(f"{path} is a file", "Choose another folder with --output.")
     with storage_errors(path):
+        if path.exists() and not path.is_dir():
+            raise RunFolderError(f"{path} is a file", "Choose another folder with --output.")
         path.mkdir(parents=True, exist_ok=True)
         if any(path.iterdir()):
             raise _not_empty(path)

@@ -40,6 +40,8 @@ def folder_lock(path: Path) -> Iterator[None]:
         yield
     finally:
         _held.discard(descriptor)
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
 
