@@ -45,7 +45,7 @@ class ConsoleReporter(Callback):
         live: bool | None = None,
     ) -> None:
         self.summary = summary
-        self._console = Console(file=stream or sys.stderr, highlight=False)
+        self._console = _Console(file=stream or sys.stderr, highlight=False)
         live = _is_terminal(self._console) if live is None else live
         self._bar = LiveBar(self._console) if live else None
         self._epochs = EpochLine(monitor, mode, epochs=summary.epochs)
@@ -113,10 +113,17 @@ class ConsoleReporter(Callback):
         self.close()
 
     def _say(self, *lines: str) -> None:
-        # A reader that went away (`2>&1 | head`) or a full disk under a log is no reason to stop.
+        # A full disk under a log, or a reader that went away, is no reason to stop training.
         with suppress(OSError):
             for line in lines:
                 self._console.print(printable(line), markup=False, soft_wrap=True)
+
+
+class _Console(Console):
+    """A console whose reader may go away; rich's own then ends the process."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
 
 
 def _is_terminal(console: Console) -> bool:
