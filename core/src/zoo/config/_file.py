@@ -45,8 +45,9 @@ def _table(
 ) -> Iterator[str]:
     """The lines of a table: its values first, then the tables in it."""
     if path:
-        origin = origins.get(dotted(path))  # of an empty table that somebody set
-        yield f"\n[{dotted(path)}]{_comment(origin) if origin else ''}\n"
+        is_value = len(path) > 1 and not table  # an empty table that is no section
+        origin = origins.get(dotted(path), _DEFAULT)
+        yield f"\n[{dotted(path)}]{_comment(origin) if is_value else ''}\n"
     for key, value in table.items():
         if value is not None and not isinstance(value, Mapping):
             origin = origins.get(dotted((*path, key)), _DEFAULT)
@@ -77,7 +78,7 @@ def _origins(text: str) -> dict[str, str]:
     """The origins in the comments of a file, by dotted key."""
     origins: dict[str, str] = {}
     section: tuple[str, ...] = ()
-    for line in text.splitlines():
+    for line in text.split("\n"):  # TOML knows no other end of a line
         before, comment, origin = line.rpartition(_COMMENT)
         try:
             keys = _first_keys(tomllib.loads(before if comment else line))

@@ -8,6 +8,8 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import tomli_w
+
 from zoo.errors import did_you_mean
 
 if TYPE_CHECKING:
@@ -18,8 +20,12 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 def dotted(path: Iterable[object]) -> str:
     """A path as it is typed: ``training.ema.decay``, with quotes around a part that has dots."""
-    parts = (str(part) for part in path)
-    return ".".join(part if _BARE_KEY.fullmatch(part) else f'"{part}"' for part in parts)
+    return ".".join(_key(str(part)) for part in path)
+
+
+def _key(text: str) -> str:
+    """A key as TOML writes it."""
+    return text if _BARE_KEY.fullmatch(text) else tomli_w.dumps({text: 0}).removesuffix(" = 0\n")
 
 
 def bad_value(name: str, value: Any, origin: str, expected: str) -> str:
