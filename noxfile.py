@@ -145,7 +145,7 @@ def wheels(session: nox.Session) -> None:
     session.install(*map(str, sorted(folder.glob("*.whl"))))
     session.chdir(folder)
     session.run("zoo", "list")
-    session.run("zoo", "train", "resnet20", "--epochs", "1", "--output", "run")
+    session.run("zoo", "train", "resnet20", "--max-steps", "5", "--output", "run")
 
 
 def run_suite(session: nox.Session, python: str | Path) -> None:
