@@ -149,6 +149,15 @@ def test_scores_of_each_class_are_scikit_learns(name: str) -> None:
     np.testing.assert_allclose(rows, np.array(expected), rtol=1e-12)
 
 
+def test_classes_of_one_name_are_told_apart_by_their_labels() -> None:
+    metric = ClassScores(classes=("crane", "cat", "crane"))
+
+    metric.update(torch.eye(3), _batch(torch.tensor([0, 1, 1])))
+
+    assert list(metric.per_class()) == ["crane (0)", "cat", "crane (2)"]
+    assert metric.compute()["macro_recall"] == pytest.approx((1 + 0.5 + 0) / 3)
+
+
 @pytest.mark.parametrize("name", NASTY)
 def test_the_confusion_matrix_is_scikit_learns(name: str) -> None:
     logits, labels = _nasty(name)

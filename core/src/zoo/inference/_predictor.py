@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -17,7 +18,7 @@ from zoo.errors import DataError
 from zoo.structures import Batch, Sample, SampleKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from zoo.inference._record import ModelRecord
     from zoo.tasks import Task
@@ -37,6 +38,9 @@ class Predictor:
         record: what is known about the weights.
         device: where the model is.
         precision: "fp32", "bf16" or "fp16".
+
+    Attributes:
+        transforms: the evaluation preprocessing of the weights, in both stages.
     """
 
     def __init__(
@@ -53,12 +57,19 @@ class Predictor:
         self.record = record
         self.device = device
         self.precision = precision
-        self._transforms = task.transforms("val", record.input, seed=0, **record.transforms)
+        self.transforms = task.transforms("val", record.input, seed=0, **record.transforms)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names, in the order of the labels."""
         return self.record.classes
+
+    def renamed(self, classes: tuple[str, ...]) -> Predictor:
+        """The same with other names for its classes."""
+        build: Callable[..., Task] = type(self.task)
+        task = build(classes=classes, **self.task.options())
+        record = replace(self.record, classes=classes)
+        return Predictor(self.model, task, record, device=self.device, precision=self.precision)
 
     @overload
     def __call__(self, images: ImageLike, *, batch_size: int = 32) -> Any: ...
@@ -91,15 +102,15 @@ class Predictor:
     def prepare(self, image: ImageLike) -> Tensor:
         """Decode, resize and crop one image: (c, h, w) for ``answers``."""
         sample = Sample(_to_tensor(image, self.record.input.channels), {})
-        if self._transforms.sample is not None:
-            sample = self._transforms.sample(sample, SampleKey(0, 0))
+        if self.transforms.sample is not None:
+            sample = self.transforms.sample(sample, SampleKey(0, 0))
         return sample.image
 
     def answers(self, prepared: Sequence[Tensor]) -> list[Any]:
         """The task's answers for images from ``prepare``, in one forward pass."""
         with torch.inference_mode(), autocast(self.device, self.precision):
             # Images of several sizes come to one size only in the batch stage.
-            parts = [self._transforms.batch(part.to(self.device)) for part in _batches(prepared)]
+            parts = [self.transforms.batch(part.to(self.device)) for part in _batches(prepared)]
             batch = _joined(parts)
             return self.task.predict(self.model, batch)
 

@@ -8,6 +8,8 @@ Equal logits are ordered by class index, so that ties give one answer; NaN count
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -93,31 +95,38 @@ class ClassScores(Metric):
         self.states["correct"].index_add_(0, labels, (answers == labels).to(labels.dtype))
 
     def per_class(self) -> dict[str, dict[str, float]]:
-        """By class name "precision", "recall", "f1", "images"; absent classes are left out."""
-        rows = zip(
-            self.classes,
-            self.states["correct"].tolist(),
-            self.states["predicted"].tolist(),
-            self.states["labelled"].tolist(),
-            strict=True,
-        )
+        """By class name "precision", "recall", "f1", "images"; absent classes are left out.
+
+        A name that two classes share, such as ImageNet's "crane", gets its label: "crane (134)".
+        """
+        shared = {name for name, times in Counter(self.classes).items() if times > 1}
         return {
-            name: {
+            f"{self.classes[label]} ({label})"
+            if self.classes[label] in shared
+            else self.classes[label]: scores
+            for label, scores in self._scores().items()
+        }
+
+    def compute(self) -> dict[str, float]:
+        """The macro means, NaN where nothing was counted."""
+        scores = self._scores().values()
+        return {
+            f"macro_{key}": _ratio(math.fsum(score[key] for score in scores), len(scores))
+            for key in ("precision", "recall", "f1")
+        }
+
+    def _scores(self) -> dict[int, dict[str, float]]:
+        """Scores by label, of the classes that occur."""
+        states = (self.states[name].tolist() for name in ("correct", "predicted", "labelled"))
+        return {
+            label: {
                 "precision": _ratio(correct, predicted, empty=0.0),
                 "recall": _ratio(correct, labelled, empty=0.0),
                 "f1": _ratio(2 * correct, predicted + labelled, empty=0.0),
                 "images": labelled,
             }
-            for name, correct, predicted, labelled in rows
+            for label, (correct, predicted, labelled) in enumerate(zip(*states, strict=True))
             if predicted or labelled
-        }
-
-    def compute(self) -> dict[str, float]:
-        """The macro means, NaN where nothing was counted."""
-        scores = list(self.per_class().values())
-        return {
-            f"macro_{key}": _ratio(sum(score[key] for score in scores), len(scores))
-            for key in ("precision", "recall", "f1")
         }
 
 

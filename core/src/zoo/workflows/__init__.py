@@ -1,5 +1,19 @@
 """Assemble the objects for one verb; no algorithm."""
 
+from zoo.workflows._evaluate import EvaluationResult, evaluate
+from zoo.workflows._open import open_predictor
+from zoo.workflows._predict import Prediction, collect_images, predict
 from zoo.workflows._train import TrainResult, plan_training, run_training, train
 
-__all__ = ["TrainResult", "plan_training", "run_training", "train"]
+__all__ = [
+    "EvaluationResult",
+    "Prediction",
+    "TrainResult",
+    "collect_images",
+    "evaluate",
+    "open_predictor",
+    "plan_training",
+    "predict",
+    "run_training",
+    "train",
+]

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from zoo import evaluation
-from zoo.config import RunConfig, load_config
-from zoo.config._schema import DataConfig
+from zoo.cards import TaskCard
+from zoo.config import DataConfig, check_options, load_config
 from zoo.data import Loader, evaluation_batches, open_source
-from zoo.errors import DataError, RunFolderError, UnknownNameError, UsageError
-from zoo.inference import Predictor, load_model, load_run
-from zoo.metrics import ClassScores, ConfusionMatrix, Metric
+from zoo.errors import DataError, UnknownNameError, UsageError
+from zoo.inference import Predictor
+from zoo.metrics import ClassScores, ConfusionMatrix
 from zoo.registry import default_registry
 from zoo.runs import RunFolder
+from zoo.workflows._open import is_run, open_predictor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from zoo.data import Dataset, Source
     from zoo.inference import ModelRecord
+    from zoo.metrics import Metric
     from zoo.registry import Registry
 
 _WORDNET_ID = re.compile(r"n\d{8}")
 _SHOWN = 3
-"""Differences between classes that a message names."""
+"""Differing classes that a message names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,15 +38,15 @@ class EvaluationResult:
 
     Attributes:
         metrics: losses and metrics by name: "loss", "top1".
-        per_class: scores by class name, where the task has them ("precision", "recall", "f1",
-            "images").
-        confusion: (k, k) rows of labels, columns of predictions, where they were asked for.
         record: of the weights.
         data: name of the data.
         fingerprint: of the split.
         split: its name.
         images: all of which were counted.
-        precision, device: that it ran at and on.
+        device, precision: that it ran on and at.
+        per_class: scores by class name, where the task has them ("precision", "recall", "f1",
+            "images").
+        confusion: (k, k) rows of labels, columns of predictions, where it was asked for.
     """
 
     metrics: Mapping[str, float]
@@ -52,13 +55,13 @@ class EvaluationResult:
     fingerprint: str
     split: str
     images: int
-    precision: str
     device: str
+    precision: str
     per_class: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     confusion: Sequence[Sequence[int]] | None = None
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913  (what a user may choose)
     model: str | Path | Predictor,
     *,
     weights: str | None = None,
@@ -68,10 +71,8 @@ def evaluate(
     batch_size: int = 64,
     device: str = "auto",
     precision: str = "auto",
-    workers: int | None = None,
-    download: bool = False,
-    on_bad_image: str = "fail",
     confusion: bool = False,
+    data_options: Mapping[str, Any] | None = None,
     registry: Registry | None = None,
     progress: Callable[[int, int], None] | None = None,
     message: Callable[[str], None] | None = None,
@@ -83,66 +84,169 @@ def evaluate(
     0.9917
 
     Args:
-        model: a run folder, or a model's name with ``weights``, or what ``zoo.load_run`` gave.
+        model: a run folder; a model's name, with ``weights``; or what ``zoo.load_run`` gave.
         weights: a published set's name, or a .safetensors or .pth file.
         data: a registered name or a path; default: the data of the run.
-        split: "val", "test", "train".
+        split: "val", "test" or "train".
         checkpoint: of a run: "best", "last" or "step-N".
         batch_size: images of a forward pass; no metric depends on it.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         precision: "auto", "fp32", "bf16" or "fp16".
-        workers: loader processes; default: what the machine and the data ask for.
-        download: fetch registered data that are not here.
-        on_bad_image: "fail", or "skip" to leave out and report images that cannot be read.
-        confusion: count the confusion matrix too; it takes 8 k^2 bytes.
+        confusion: count the confusion matrix too, of 8 k^2 bytes.
+        data_options: keys of the config section ``[data]``: "workers", "on_bad_image", ...
         registry: default: everything that is installed.
         progress: called with the images done and planned.
         message: told what a person should know; default: nobody.
 
     Raises:
-        DataError: the data have other classes than the weights, no such split, or a bad image.
-        UsageError: the model, weights or data do not exist.
+        DataError: the data have other classes than the weights, or an image that is damaged.
+        UsageError: the model, weights, data or split do not exist.
     """
-    say = message or _nobody
     registry = registry or default_registry()
-    settings = _data_settings(
-        model,
-        source=data,
-        workers=workers,
-        download=download,
-        on_bad_image=on_bad_image,
-    )
+    message = message or _nobody
+    run = None if weights or isinstance(model, Predictor) or not is_run(model) else Path(model)
+    settings = _data_settings(run, data, data_options or {})
     predictor = open_predictor(
         model,
-        weights,
+        weights=weights,
         checkpoint=checkpoint,
         device=device,
         precision=precision,
         registry=registry,
-        message=say,
+        message=message,
     )
-    record = predictor.record
+    if run is None and data is None:
+        raise UsageError(f"evaluate {predictor.record.model} on which data?", "Give --data SOURCE.")
     source = open_source(
-        str(settings.source),
+        settings.source or _default_data(predictor.record, registry),
         registry=registry,
         data=settings,
-        message=say,
-        channels=record.in_channels,
+        channels=predictor.record.in_channels,
+        message=message,
     )
-    _check_classes(source, record)
-    dataset = _split_of(source, split)
-    metrics = dict(predictor.task.metrics(split if split != "train" else "val"))
+    predictor = _with_classes_of(source, predictor)
+    metrics = dict(predictor.task.metrics("val"))
     if confusion:
-        metrics["confusion-matrix"] = ConfusionMatrix(classes=record.classes)
-    values = _run(predictor, source, dataset, metrics, settings, split, batch_size, progress)
+        metrics["confusion-matrix"] = ConfusionMatrix(classes=predictor.classes)
+    dataset = _split_of(source, split)
+    values = _score(
+        predictor,
+        dataset,
+        metrics,
+        split=split,
+        batch_size=batch_size,
+        workers=settings.workers,
+        progress=progress,
+    )
     return EvaluationResult(
         metrics=values,
-        record=record,
+        record=predictor.record,
         data=source.name,
         fingerprint=dataset.fingerprint(),
         split=split,
         images=len(dataset),
-        precision=predictor.precision,
         device=str(predictor.device),
+        precision=predictor.precision,
         **_details(metrics),
     )
+
+
+def _score(
+    predictor: Predictor,
+    dataset: Dataset,
+    metrics: Mapping[str, Metric],
+    *,
+    split: str,
+    batch_size: int,
+    workers: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, float]:
+    transforms = predictor.transforms
+    on_gpu = predictor.device.type == "cuda"
+    loader = Loader(dataset, transforms.sample, workers=workers, pin_memory=on_gpu, cache="none")
+    with closing(loader):
+        return evaluation.evaluate(
+            predictor.model,
+            predictor.task,
+            loader,
+            evaluation_batches(len(dataset), batch_size=batch_size),
+            dataset=dataset,
+            transforms=transforms,
+            device=predictor.device,
+            precision=predictor.precision,
+            split=split,
+            metrics=metrics,
+            progress=progress,
+        )
+
+
+def _details(metrics: Mapping[str, Metric]) -> dict[str, Any]:
+    details: dict[str, Any] = {}
+    for metric in metrics.values():
+        if isinstance(metric, ClassScores):
+            details["per_class"] = metric.per_class()
+        if isinstance(metric, ConfusionMatrix):
+            details["confusion"] = metric.matrix.tolist()
+    return details
+
+
+def _data_settings(run: Path | None, source: str | None, options: Mapping[str, Any]) -> DataConfig:
+    """How the data are read: as by the run, but for what is said anew."""
+    settings = load_config(RunFolder.open(run).config).config.data if run else DataConfig()
+    checked = check_options("data", DataConfig, options)
+    source = settings.source if source is None else source
+    return settings.model_copy(update={**checked, "source": source})
+
+
+def _default_data(record: ModelRecord, registry: Registry) -> str:
+    return cast("TaskCard", registry.get("task", record.task).card).default_dataset
+
+
+def _split_of(source: Source, split: str) -> Dataset:
+    if split not in source.splits:
+        names = ", ".join(source.splits)
+        raise UnknownNameError("split", split, source.splits, f"{source.name} has {names}.")
+    return source.splits[split]
+
+
+def _with_classes_of(source: Source, predictor: Predictor) -> Predictor:
+    """The predictor, if its classes are those of the data.
+
+    A file of weights knows only how many classes it has, and the folders of ImageNet are named by
+    WordNet ids, in the order of the published weights: the names of the data are taken then.
+
+    Raises:
+        DataError: other classes, or the same in another order; names the first differences.
+    """
+    record, ours = predictor.record, tuple(source.classes)
+    if ours == record.classes:
+        return predictor
+    numbered = record.classes == tuple(map(str, range(len(record.classes))))
+    wordnet = len(ours) == 1000 and all(map(_WORDNET_ID.fullmatch, ours))
+    if record.weights and len(ours) == len(record.classes) and (numbered or wordnet):
+        return predictor.renamed(ours)
+    raise DataError(
+        f"the classes of {source.name} are not those of the model: "
+        + _difference(ours, record.classes),
+        f"The model knows {_some(record.classes)}.",
+    )
+
+
+def _difference(ours: Sequence[str], theirs: Sequence[str]) -> str:
+    strange = [name for name in ours if name not in set(theirs)]
+    missing = [name for name in theirs if name not in set(ours)]
+    parts = [f"only the data have {_some(strange)}"] if strange else []
+    parts += [f"only the model has {_some(missing)}"] if missing else []
+    if not parts and len(ours) == len(theirs):
+        label = next(i for i, pair in enumerate(zip(ours, theirs, strict=True)) if len({*pair}) > 1)
+        parts = [f"label {label} is {ours[label]!r} in the data, {theirs[label]!r} in the model"]
+    return "; ".join(parts) or f"{len(ours)} in the data, {len(theirs)} in the model"
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, names[:_SHOWN]))
+    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
+
+
+def _nobody(_message: str) -> None:
+    """Hears nothing."""

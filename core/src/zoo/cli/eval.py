@@ -1,0 +1,153 @@
+"""``zoo eval``: score a run, or a model with weights, on a split of some data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo.cli._completion import complete_names
+from zoo.cli._output import print_answer, print_json, print_message, print_table
+from zoo.cli._progress import progress_bar
+
+if TYPE_CHECKING:
+    from zoo.workflows import EvaluationResult
+
+_WIDEST_MATRIX = 30
+"""Classes; a wider confusion matrix fits no terminal."""
+_FRACTIONS = ("top", "macro_", "ece")
+"""How the names of metrics begin that are read as percentages."""
+
+
+@click.command("eval")
+@click.argument("run", metavar="RUN|MODEL", shell_complete=complete_names("model"))
+@click.option("--weights", metavar="NAME|FILE", help="Of a MODEL: published weights, or a file.")
+@click.option(
+    "--data",
+    metavar="SOURCE",
+    help="A data set's name, a path, or layout:path; default: the run's own.",
+    shell_complete=complete_names("dataset"),
+)
+@click.option("--split", default="val", show_default=True, help="val, test or train.")
+@click.option(
+    "--checkpoint", default="best", show_default=True, help="Of a RUN: best, last or step-N."
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    help="Images at a time; no figure depends on it.",
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@click.option("--precision", default="auto", show_default=True, help="auto, fp32, bf16 or fp16.")
+@click.option("--workers", type=click.IntRange(min=0), metavar="N", help="Loader processes.")
+@click.option("--download", is_flag=True, help="Fetch registered data that are not here yet.")
+@click.option(
+    "--on-bad-image",
+    type=click.Choice(["fail", "skip"]),
+    help="What to do with an image that cannot be read; default: as the run.",
+)
+@click.option("--per-class", is_flag=True, help="Show each class's precision, recall and F1.")
+@click.option("--confusion", is_flag=True, help="Show which class was taken for which.")
+@click.option("--json", "json_", is_flag=True, help="Print one JSON document.")
+def eval_(
+    run: str,
+    *,
+    workers: int | None,
+    download: bool,
+    on_bad_image: str | None,
+    per_class: bool,
+    json_: bool,
+    **options: Any,
+) -> None:
+    """Score a RUN, or a MODEL with --weights, on every image of a split.
+
+    The best weights of a run are used, with its own preprocessing, on its own data unless --data
+    names others of the same classes.
+    """
+    from zoo.workflows import evaluate
+
+    said = {"workers": workers, "download": download or None, "on_bad_image": on_bad_image}
+    data_options = {key: value for key, value in said.items() if value is not None}
+    with progress_bar("evaluating") as progress:
+        result = evaluate(
+            run, data_options=data_options, progress=progress, message=print_message, **options
+        )
+    if json_:
+        print_json(_as_document(result))
+        return
+    _print_summary(run, result)
+    if per_class:
+        _print_per_class(result)
+    if options["confusion"]:
+        _print_confusion(result)
+
+
+def _as_document(result: EvaluationResult) -> dict[str, Any]:
+    record = result.record
+    return {
+        "model": record.model,
+        "distribution": record.distribution,
+        "version": record.version,
+        "weights": record.weights,
+        "step": record.step,
+        "epoch": record.epoch,
+        "ema": record.ema,
+        "data": result.data,
+        "split": result.split,
+        "images": result.images,
+        "fingerprint": result.fingerprint,
+        "device": result.device,
+        "precision": result.precision,
+        "classes": record.classes,
+        "metrics": result.metrics,
+        "per_class": result.per_class,
+        "confusion": result.confusion,
+    }
+
+
+def _print_summary(run: str, result: EvaluationResult) -> None:
+    record = result.record
+    weights = record.weights or f"step {record.step}{', moving average' if record.ema else ''}"
+    print_answer(f"{run}: {record.model}, {weights}, {result.precision} on {result.device}")
+    print_answer(f"{result.data}, {result.split}: {result.images:,} images\n")
+    width = max(map(len, result.metrics))
+    for name, value in result.metrics.items():
+        print_answer(f"{name:<{width}}  {_value_text(name, value):>8}")
+
+
+def _value_text(name: str, value: float) -> str:
+    return f"{100 * value:.2f} %" if name.startswith(_FRACTIONS) else f"{value:.4f}"
+
+
+def _print_per_class(result: EvaluationResult) -> None:
+    if not result.per_class:
+        print_message("This task has no scores of single classes.")
+        return
+    print_answer("")
+    keys = list(next(iter(result.per_class.values())))
+    print_table(
+        ("class", *keys),
+        [(name, *map(_cell, scores.values())) for name, scores in result.per_class.items()],
+    )
+
+
+def _cell(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{100 * value:.2f} %"
+
+
+def _print_confusion(result: EvaluationResult) -> None:
+    assert result.confusion is not None  # noqa: S101 - it was asked for
+    if len(result.confusion) > _WIDEST_MATRIX:
+        print_message(f"{len(result.confusion)} classes are too many to show; use --json.")
+        return
+    print_answer("\nrows are labels, columns are predictions")
+    names = result.record.classes
+    print_table(
+        ("", *names),
+        [
+            (name, *(str(count) for count in row))
+            for name, row in zip(names, result.confusion, strict=True)
+        ],
+    )

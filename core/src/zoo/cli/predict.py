@@ -1,0 +1,155 @@
+"""``zoo predict``: say what is on images."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+from rich.cells import cell_len
+
+from zoo.cli._completion import complete_names
+from zoo.cli._output import print_answer, print_json, print_message
+from zoo.cli._progress import progress_bar
+from zoo.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from zoo.workflows import Prediction
+
+_WIDEST_PATH = 60
+_WIDEST_LABEL = 24
+
+
+@click.command()
+@click.argument("run", metavar="RUN|MODEL", shell_complete=complete_names("model"))
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@click.option("--weights", metavar="NAME|FILE", help="Of a MODEL: published weights, or a file.")
+@click.option(
+    "--top-k", type=click.IntRange(min=1), metavar="K", help="Classes to name; default: 5."
+)
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write a picture of each answer there; no file that is there already is touched.",
+)
+@click.option(
+    "--checkpoint", default="best", show_default=True, help="Of a RUN: best, last or step-N."
+)
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="At a time."
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@click.option("--precision", default="auto", show_default=True, help="auto, fp32, bf16 or fp16.")
+@click.option(
+    "--on-bad-image",
+    type=click.Choice(["fail", "skip"]),
+    default="fail",
+    show_default=True,
+    help="What to do with an image that cannot be read.",
+)
+@click.option("--json", "json_", is_flag=True, help="Print one JSON document.")
+def predict(  # noqa: PLR0913  (its options)
+    run: str,
+    paths: tuple[str, ...],
+    *,
+    weights: str | None,
+    top_k: int | None,
+    save: Path | None,
+    checkpoint: str,
+    batch_size: int,
+    device: str,
+    precision: str,
+    on_bad_image: Literal["fail", "skip"],
+    json_: bool,
+) -> None:
+    """Say what is on images: files, folders of them, or quoted patterns ('photos/**/*.jpg').
+
+    RUN answers with its best weights and its own preprocessing; a MODEL needs --weights.
+    """
+    from zoo import workflows
+    from zoo.registry import default_registry
+
+    images = workflows.collect_images(paths)
+    predictor = workflows.open_predictor(
+        run,
+        weights=weights,
+        checkpoint=checkpoint,
+        device=device,
+        precision=precision,
+        registry=default_registry(),
+        message=print_message,
+        task_options=None if top_k is None else {"top_k": top_k},
+    )
+    found: list[Prediction] = []
+    lines = _Lines(images, predictor.classes)
+    with progress_bar("predicting") as progress:
+        for prediction in workflows.predict(
+            predictor,
+            images,
+            batch_size=batch_size,
+            save=save,
+            on_bad_image=on_bad_image,
+            progress=progress,
+        ):
+            found.append(prediction)
+            if prediction.fault:
+                print_message(f"skipped {prediction.fault}")
+            elif not json_:
+                print_answer(lines.text(prediction))
+    _check_any(found)
+    if json_:
+        print_json(_as_document(predictor.record.model, found))
+    if save is not None:
+        print_message(f"{sum(p.picture is not None for p in found)} pictures are in {save}")
+
+
+def _check_any(found: Sequence[Prediction]) -> None:
+    skipped = sum(bool(prediction.fault) for prediction in found)
+    if skipped == len(found):
+        raise DataError(f"none of {skipped} images could be read")
+    if skipped:
+        print_message(f"{skipped} of {len(found)} images were skipped")
+
+
+def _as_document(model: str, found: Sequence[Prediction]) -> dict[str, Any]:
+    return {
+        "model": model,
+        "images": [_as_row(prediction) for prediction in found if not prediction.fault],
+        "skipped": [{"path": str(p.path), "fault": p.fault} for p in found if p.fault],
+    }
+
+
+def _as_row(prediction: Prediction) -> dict[str, Any]:
+    row: dict[str, Any] = {"path": os.fspath(prediction.path)}
+    if prediction.picture is not None:
+        row["picture"] = str(prediction.picture)
+    answer = prediction.answer
+    return row | (answer if isinstance(answer, dict) else {"answer": answer})
+
+
+class _Lines:
+    """Answers as lines whose columns stand below each other."""
+
+    def __init__(self, images: Sequence[Path], classes: Sequence[str]) -> None:
+        self._path_width = min(max(cell_len(str(path)) for path in images), _WIDEST_PATH)
+        self._label_width = min(max(map(cell_len, classes), default=0), _WIDEST_LABEL)
+
+    def text(self, prediction: Prediction) -> str:
+        """The path, then the likeliest classes with their percentages."""
+        path = _padded(str(prediction.path), self._path_width)
+        answer = prediction.answer
+        if not isinstance(answer, dict) or "top" not in answer:
+            return f"{path}  {answer}"
+        return "  ".join([path, *map(self._class_text, answer["top"])])
+
+    def _class_text(self, answer: Mapping[str, Any]) -> str:
+        return f"{_padded(answer['label'], self._label_width)} {100 * answer['score']:5.1f} %"
+
+
+def _padded(text: str, width: int) -> str:
+    """Padded by what a terminal shows: wide letters take two cells."""
+    return text + " " * (width - cell_len(text))

@@ -1,0 +1,188 @@
+"""Answer what is on images: files, folders of them, or glob patterns."""
+
+from __future__ import annotations
+
+import glob
+import io
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from PIL import Image
+
+from zoo.data import decode_image
+from zoo.errors import DataError
+from zoo.runs import storage_errors, write_new_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from torch import Tensor
+
+    from zoo.inference import Predictor
+
+_DECODERS = 4
+"""Threads; Pillow decodes outside Python's lock."""
+_LONGEST_STEM = 80
+_IMAGE_SUFFIXES = frozenset(
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".webp", ".tif"),
+        *(".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif", ".tga", ".ico"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One image and what became of it.
+
+    Attributes:
+        path: of the image.
+        answer: the task's; None where the image could not be read.
+        fault: why it could not be read.
+        picture: the file that was written for it, if any.
+    """
+
+    path: Path
+    answer: Any = None
+    fault: str = ""
+    picture: Path | None = None
+
+
+def collect_images(paths: Sequence[str]) -> list[Path]:
+    """The image files that paths name, each once, in the order of the paths.
+
+    Args:
+        paths: files, whatever their suffix; folders, searched with those inside them; and glob
+            patterns, in which ``**`` crosses folders.
+
+    Raises:
+        DataError: a path that names nothing, or a folder without images.
+    """
+    return list(dict.fromkeys(itertools.chain.from_iterable(map(_images_of, paths))))
+
+
+def predict(
+    predictor: Predictor,
+    images: Sequence[Path],
+    *,
+    batch_size: int = 32,
+    save: Path | None = None,
+    on_bad_image: Literal["fail", "skip"] = "fail",
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[Prediction]:
+    """The answers, in the order of the images, as they come.
+
+    Args:
+        predictor: answers.
+        images: files, as from ``collect_images``.
+        batch_size: images of a forward pass.
+        save: folder for a picture of each answer, made where it is missing; a file that is there
+            already keeps its name and content, and the new one gets a number.
+        on_bad_image: "fail" at the first image that cannot be read, or "skip" it: its prediction
+            says why.
+        progress: called with the images done and to do.
+
+    Raises:
+        DataError: an image that cannot be read.
+        StorageError: a picture cannot be written.
+    """
+    if save is not None:
+        _make_folder(save)
+
+    def prepare(path: Path) -> Tensor | DataError:
+        try:
+            return predictor.prepare(path)
+        except DataError as error:
+            if on_bad_image == "fail":
+                raise
+            return error
+
+    done = 0
+    with ThreadPoolExecutor(_DECODERS) as pool:
+        for start in range(0, len(images), batch_size):
+            paths = images[start : start + batch_size]
+            prepared = dict(zip(paths, pool.map(prepare, paths), strict=True))
+            good = [image for image in prepared.values() if not isinstance(image, DataError)]
+            answers = iter(predictor.answers(good) if good else ())
+            for path, image in prepared.items():
+                if isinstance(image, DataError):
+                    yield Prediction(path, fault=image.cause)
+                else:
+                    answer = next(answers)
+                    picture = save and _save_picture(predictor, path, answer, save)
+                    yield Prediction(path, answer, picture=picture)
+            done += len(paths)
+            if progress is not None:
+                progress(done, len(images))
+
+
+def _images_of(path: str) -> list[Path]:
+    here = Path(path).expanduser()
+    if here.is_dir():
+        found = _find_images(here)
+        if not found:
+            raise DataError(f"{path} holds no images", "Looked in its folders too.")
+        return found
+    if here.exists():
+        return [here]
+    matches = sorted(glob.glob(str(here), recursive=True)) if glob.has_magic(path) else []  # noqa: PTH207
+    if not matches:
+        what = (
+            "pattern matches nothing" if glob.has_magic(path) else "file or folder does not exist"
+        )
+        raise DataError(f"{path}: the {what}", "Give image files, folders or patterns.")
+    return list(itertools.chain.from_iterable(_matched(Path(match)) for match in matches))
+
+
+def _matched(path: Path) -> list[Path]:
+    """What a pattern matched: a file, or the images in a folder, of which there may be none."""
+    return _find_images(path) if path.is_dir() else [path]
+
+
+def _find_images(folder: Path) -> list[Path]:
+    """Image files by their suffix, in the folder and those inside it; hidden ones are left out."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in _IMAGE_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder} is a file, not a folder for pictures", "Name another folder.")
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def _save_picture(predictor: Predictor, path: Path, answer: Any, folder: Path) -> Path:
+    pixels = decode_image(path, channels=predictor.record.in_channels).permute(1, 2, 0).numpy()
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    buffer = io.BytesIO()
+    predictor.task.draw(image, answer).save(buffer, "PNG")
+    return _write_under_free_name(folder, path.stem[:_LONGEST_STEM], buffer.getvalue())
+
+
+def _write_under_free_name(folder: Path, stem: str, content: bytes) -> Path:
+    """``stem.png``, or ``stem-2.png``, ... where that is taken; nothing is ever replaced."""
+    names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+    targets = (folder / f"{name}.png" for name in names)
+    return next(target for target in targets if _write_new(target, content))
+
+
+def _write_new(target: Path, content: bytes) -> bool:
+    """Whether the file was written; False where there is one already."""
+    with storage_errors(target, needed_bytes=len(content)):
+        try:
+            write_new_file(target, [content])
+        except FileExistsError:
+            return False
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+    return True
