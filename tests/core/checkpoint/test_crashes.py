@@ -132,7 +132,7 @@ def test_a_kill_before_any_operation_leaves_the_old_state_or_the_new(tmp_path, s
     assert not [path for path in folder.rglob("*") if path.name.startswith(".")]
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
 @pytest.mark.parametrize(("save", "at"), POINTS)
 def test_a_disk_that_fails_at_any_operation_costs_no_state(tmp_path, save, at, number):
     folder = tmp_path / "state"
@@ -224,7 +224,7 @@ def test_a_disk_that_gives_back_other_bytes_never_gets_a_checkpoint(tmp_path, mo
     real = os.write
     monkeypatch.setattr(os, "write", lambda file, data: real(file, bytes(len(data))))
 
-    with pytest.raises(StorageError):
+    with pytest.raises(StorageError, match="input/output error"):
         save_the_next_step(tmp_path)
 
     monkeypatch.undo()

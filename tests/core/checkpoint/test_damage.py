@@ -53,7 +53,7 @@ def with_byte(content: bytes, offset: int, value: int) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "tensors-*", "values-*"])
-@pytest.mark.parametrize("bit", [0, 3, 5, 7])
+@pytest.mark.parametrize("bit", [0, 5])
 def test_a_flipped_bit_is_found_at_every_byte(checkpoints, name, bit):
     folder = checkpoints / "step-3"
     (file,) = folder.glob(name)
@@ -66,7 +66,7 @@ def test_a_flipped_bit_is_found_at_every_byte(checkpoints, name, bit):
     assert accepted(folder, file, flipped) == []
 
 
-@pytest.mark.parametrize("value", [0x20, 0x0A, 0x09, 0x30])
+@pytest.mark.parametrize("value", [0x20, 0x0A])
 def test_white_space_in_the_manifest_is_checked_too(checkpoints, value):
     folder = checkpoints / "step-3"
     file = folder / "manifest.json"
@@ -147,11 +147,20 @@ def test_when_all_are_damaged_the_run_fails_and_nothing_is_deleted(checkpoints):
     files = sum(len(files) for _, _, files in os.walk(checkpoints))
     _damage(checkpoints, "step-1", "step-2", "step-3")
 
-    with pytest.raises(CheckpointError, match="none of the 3 checkpoints") as error:
+    with pytest.raises(CheckpointError, match=r"no checkpoint in .* verifies") as error:
         latest_checkpoint(checkpoints, warn=lambda _: None)
 
     assert error.value.exit_code == 1
     assert sum(len(files) for _, _, files in os.walk(checkpoints)) == files
+
+
+def test_a_run_whose_checkpoints_were_all_damaged_does_not_start_anew_by_itself(checkpoints):
+    _damage(checkpoints, "step-1", "step-2", "step-3")
+    with pytest.raises(CheckpointError):
+        latest_checkpoint(checkpoints, warn=lambda _: None)
+
+    with pytest.raises(CheckpointError, match=r"no checkpoint in .* verifies"):
+        latest_checkpoint(checkpoints, warn=pytest.fail)
 
 
 def test_the_same_step_can_be_damaged_twice(checkpoints):
@@ -182,6 +191,16 @@ def test_in_a_folder_that_cannot_be_written_the_older_one_is_used_all_the_same(
     monkeypatch.setattr(os, "rename", _refuse)
 
     assert latest_checkpoint(checkpoints, warn=lambda _: None).step == 2
+
+
+def test_in_a_folder_that_cannot_be_written_damaged_checkpoints_are_not_no_checkpoints(
+    checkpoints, monkeypatch
+):
+    _damage(checkpoints, "step-1", "step-2", "step-3")
+    monkeypatch.setattr(os, "rename", _refuse)
+
+    with pytest.raises(CheckpointError, match=r"no checkpoint in .* verifies"):
+        latest_checkpoint(checkpoints, warn=lambda _: None)
 
 
 def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(checkpoints, monkeypatch):

@@ -56,7 +56,7 @@ from zoo.runs import (
 )
 
 _STEP = re.compile(r"step-(0|[1-9][0-9]{0,17})")
-_SAVING, _DELETING = ".saving-", ".deleting-"
+_SAVING, _DELETING, _CORRUPT = ".saving-", ".deleting-", ".corrupt-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def save_checkpoint(
     *,
     keep_last: int,
 ) -> Path:
-    """Write ``step-N``, read it back, and only then delete what is older than the last ones.
+    """Write ``step-N``, read back and flushed; only then delete what is older than the last ones.
 
     Args:
         run_checkpoints: the run's ``checkpoints/``; made where it is missing.
@@ -193,8 +193,8 @@ def latest_checkpoint(run_checkpoints: Path, *, warn: Callable[[str], None]) -> 
         None where no checkpoint was ever written.
 
     Raises:
-        CheckpointError: there are checkpoints and all are damaged, or the newest has a newer
-            format.  Nothing is deleted.
+        CheckpointError: there are checkpoints and all are damaged, now or before, or the newest
+            has a newer format.  Nothing is deleted.
     """
     steps = step_folders(run_checkpoints)
     for folder in reversed(steps):
@@ -204,10 +204,10 @@ def latest_checkpoint(run_checkpoints: Path, *, warn: Callable[[str], None]) -> 
             raise
         except CheckpointError as error:
             warn(f"{error.cause}; kept as {_set_aside(folder).name}, the one before is used")
-    if steps:
+    if steps or any(run_checkpoints.glob(f"{_CORRUPT}*")):
         raise CheckpointError(
-            f"none of the {len(steps)} checkpoints in {run_checkpoints} verifies",
-            "Nothing was deleted (.corrupt-*). Start again, or restore the folder from a copy.",
+            f"no checkpoint in {run_checkpoints} verifies",
+            f"Nothing was deleted ({_CORRUPT}*). Restore the folder from a copy, or start anew.",
         )
     return None
 
@@ -253,11 +253,9 @@ def _write_content(folder: Path, step: int, tensors: Mapping[str, Tensor], text:
 def _write_part(
     folder: Path, role: str, suffix: str, chunks: Iterable[bytes | memoryview]
 ) -> FileFacts:
-    """Write a file, read it back, and name it by its content."""
+    """Write a file and name it by its content."""
     temporary = temporary_name(folder / role)
     written = write_new_file(temporary, chunks)
-    if _sha256(temporary) != written.sha256:
-        raise OSError(errno.EIO, "the disk gives back other bytes than were written")
     name = f"{role}-{written.sha256[:16]}.{suffix}"
     temporary.rename(folder / name)
     return FileFacts(name, written.size_bytes, written.sha256)
@@ -328,7 +326,7 @@ def _clear_debris(run_checkpoints: Path) -> None:
 
 def _set_aside(folder: Path) -> Path:
     """Rename a damaged checkpoint; in a folder that cannot be written it keeps its name."""
-    aside = folder.with_name(f".corrupt-{folder.name}")
+    aside = folder.with_name(f"{_CORRUPT}{folder.name}")
     if aside.exists():
         aside = folder.with_name(f"{aside.name}-{secrets.token_hex(4)}")
     try:

@@ -80,19 +80,22 @@ def check_free_space(folder: Path, needed_bytes: int) -> None:
 
 
 def write_new_file(path: Path, chunks: Iterable[bytes | memoryview]) -> WrittenFile:
-    """Write a file that does not exist yet, flush it to the disk and hash it on the way.
+    """Write a file that does not exist yet, read each piece back, hash it, and flush to the disk.
 
     Raises:
-        OSError: as the system says it; ``storage_errors`` around the whole write translates.
+        OSError: as the system says it, or other bytes came back than were written;
+            ``storage_errors`` around the whole write translates.
     """
     sha256 = hashlib.sha256()
     size_bytes = 0
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         for chunk in chunks:
             sha256.update(chunk)
-            size_bytes += len(chunk)
             _write_all(descriptor, chunk)
+            if _read_all(descriptor, len(chunk), start=size_bytes) != bytes(chunk):
+                raise OSError(errno.EIO, "other bytes came back than were written")
+            size_bytes += len(chunk)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -154,6 +157,16 @@ def _write_all(descriptor: int, chunk: bytes | memoryview) -> None:
     rest = memoryview(chunk)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
+
+
+def _read_all(descriptor: int, length: int, *, start: int) -> bytes:
+    content = os.pread(descriptor, length, start)
+    while len(content) < length:
+        more = os.pread(descriptor, length - len(content), start + len(content))
+        if not more:
+            break
+        content += more
+    return content
 
 
 def _space(path: Path, needed_bytes: int) -> str:
