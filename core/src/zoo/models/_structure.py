@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.nn.modules.conv import _ConvNd
 
 from zoo.cards import InputSpec
 
@@ -23,7 +22,7 @@ class StageRow:
         kind: what it is made of ("3 x Bottleneck").
         output_shape: for one image, without the batch; () where it gives no single tensor.
         num_params: parameters.
-        gmacs: multiply-adds of convolutions and matrix products for one image, in 10^9.
+        gmacs: multiply-adds of convolutions and linear layers for one image, in 10^9.
     """
 
     name: str
@@ -36,50 +35,67 @@ class StageRow:
 def describe_structure(model: nn.Module, input: InputSpec) -> list[StageRow]:  # noqa: A002
     """A row for each top-level part in the order of execution, and the total as the last.
 
-    Nothing is computed: shapes run through a copy without data (on the meta device).  Parts without
-    parameters that keep the shape of what came before (activations) are left out.
+    One image of zeros runs through the model where it is: on the CPU that takes less time than
+    torch needs to load its meta device, on which a model built there is described as well.  Parts
+    without parameters that keep the shape of what came before (activations) are left out.
 
     Args:
-        model: takes images (n, c, h, w); left as it is.
+        model: takes images (n, c, h, w); left as it was.
         input: the size and channels of the images.
     """
-    probe = _copy_without_data(model).eval()
-    shapes: dict[str, tuple[int, ...]] = {}
-    hooks = [child.register_forward_hook(_note(shapes, n)) for n, child in probe.named_children()]
-    images = torch.empty(1, input.channels, input.size_px, input.size_px, device="meta")
-    with torch.no_grad(), FlopCounterMode(display=False) as flops:
-        answer = probe(images)
-    for hook in hooks:
-        hook.remove()
-
-    macs = {part: sum(of.values()) / 2e9 for part, of in flops.get_flop_counts().items()}
+    shapes, macs = _run(model, input)
     kind = type(model).__name__
     children = dict(model.named_children())
+    total = StageRow("total", kind, shapes.pop(""), _num_params(model), sum(macs.values()) / 1e9)
     rows: list[StageRow] = []
     for name, shape in shapes.items():
         params = _num_params(children[name])
         if params or not rows or shape != rows[-1].output_shape:
-            gmacs = macs.get(f"{kind}.{name}", 0.0)
-            rows.append(StageRow(name, _kind(children[name]), shape, params, gmacs))
-    total = macs.get("Global", 0.0)
-    return [*rows, StageRow("total", kind, _shape(answer), _num_params(model), total)]
+            rows.append(StageRow(name, _kind(children[name]), shape, params, macs[name] / 1e9))
+    return [*rows, total]
 
 
-def _copy_without_data(model: nn.Module) -> nn.Module:
-    """A deep copy whose parameters and buffers are on the meta device."""
-    memo: dict[int, Any] = {id(buffer): buffer.to("meta") for buffer in model.buffers()}
-    for parameter in model.parameters():
-        memo[id(parameter)] = nn.Parameter(parameter.detach().to("meta"), requires_grad=False)
-    return copy.deepcopy(model, memo)
+def _run(model: nn.Module, spec: InputSpec) -> tuple[dict[str, tuple[int, ...]], Counter[str]]:
+    """The output shape of each part that runs, "" being the model, and its multiply-adds."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    macs: Counter[str] = Counter()
 
-
-def _note(shapes: dict[str, tuple[int, ...]], name: str) -> Any:
-    def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+    def note_shape(name: str, output: Any) -> None:
         # Popped first: a part that runs twice (one ReLU for all) stands where it ran last.
         shapes.pop(name, None)
         shapes[name] = _shape(output)
 
-    return hook
+    hooks = []
+    for name, module in model.named_modules():
+        part = name.partition(".")[0]
+        if name == part:
+            hooks.append(module.register_forward_hook(lambda _m, _x, y, n=part: note_shape(n, y)))
+        if isinstance(module, (nn.Linear, _ConvNd)):
+            hooks.append(
+                module.register_forward_hook(
+                    lambda m, x, y, n=part: macs.update({n: _multiply_adds(m, x[0], y)})
+                )
+            )
+    modes = [(module, module.training) for module in model.modules()]
+    device = next((parameter.device for parameter in model.parameters()), None)
+    try:
+        with torch.no_grad():
+            model.eval()(torch.zeros(1, spec.channels, spec.size_px, spec.size_px, device=device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for module, training in modes:
+            module.training = training
+    return shapes, macs
+
+
+def _multiply_adds(module: nn.Linear | _ConvNd, x: Tensor, y: Tensor) -> int:
+    """Each element of the output (of a transposed convolution: the input) meets one filter."""
+    if isinstance(module, nn.Linear):
+        return y.numel() * module.in_features
+    if module.transposed:
+        return x.numel() * module.weight[0].numel()
+    return y.numel() * module.weight[0].numel()
 
 
 def _shape(output: Any) -> tuple[int, ...]:

@@ -294,7 +294,7 @@ def _strikes_back(*, epochs: int, learning_rate: float, weight_decay: float, mix
         "transforms": {
             **_inception_crops(),
             "resize_px": 235,  # 224 px of it is a crop of 0.95
-            "interpolation": "bicubic",
+            "interpolation": "random",
             "auto_augment": "rand-m7-mstd0.5-inc1",
             "mixup": mixup,
             "cutmix": 1.0,
