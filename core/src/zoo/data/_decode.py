@@ -77,6 +77,7 @@ def decode_image(
     try:
         with _quiet_pillow():
             image = _open(content, name, max_pixels)
+            _check_white(image, name)
             pixels = np.array(_to_mode(_upright(image), _MODES[channels]))
     except DataError:
         raise
@@ -166,19 +167,24 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 def _to_8_bits(image: Image.Image) -> NDArray[np.uint8]:
     """Grey of 16 bits or floats, which Pillow would clip at 255."""
-    values = np.asarray(image, dtype=np.float64)
-    if image.mode == "F":
-        white, known = 1.0, bool(((values >= 0) & (values <= 1)).all())
-    else:
-        white, known = 65535.0, image.mode != "I" or image.format == "PPM"
-    if not known:
-        kind = "floats" if image.mode == "F" else "32-bit integers"
-        raise DataError(
-            f"its pixels are {kind} from {values.min():g} to {values.max():g}, of which nobody"
-            " says what is white",
-            "Save it with 8 or 16 bits, or as floats from 0 to 1.",
-        )
-    return np.rint(values * (255.0 / white)).astype(np.uint8)
+    white = 1.0 if image.mode == "F" else 65535.0
+    return np.rint(np.asarray(image, dtype=np.float64) * (255.0 / white)).astype(np.uint8)
+
+
+def _check_white(image: Image.Image, name: str) -> None:
+    """Refuse numbers of which nobody says what is white."""
+    # Pillow reads a PPM's 16 bits as 32, scaled to 65535.
+    if image.mode not in ("F", "I") or (image.mode == "I" and image.format == "PPM"):
+        return
+    values = np.asarray(image)
+    if image.mode == "F" and bool(((values >= 0) & (values <= 1)).all()):
+        return
+    kind = "floats" if image.mode == "F" else "32-bit integers"
+    raise DataError(
+        f"{name}: its pixels are {kind} from {values.min():g} to {values.max():g}, of which nobody"
+        " says what is white",
+        "Save it with 8 or 16 bits, or as floats from 0 to 1.",
+    )
 
 
 def _in_a_line(error: Exception) -> str:

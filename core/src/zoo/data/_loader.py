@@ -7,10 +7,12 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
 from torch.utils.data import DataLoader, get_worker_info
+from torch.utils.data._utils import signal_handling
 
 from zoo.data._cache import cache_images
 from zoo.data._dataset import Dataset, ResidentDataset
@@ -131,23 +133,25 @@ class _Pool:
         self._plan = _PlanSampler()
         # Each worker's process id and the sample it is at, in memory that all share.
         self._at = torch.full((workers, 2), _IDLE, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
-        self._loader: DataLoader[Any] = DataLoader(
-            _WorkerSide(reader, self._at),  # type: ignore[arg-type]
-            batch_sampler=self._plan,  # type: ignore[arg-type]
-            collate_fn=_as_it_is,  # type: ignore[arg-type]
-            num_workers=workers,
-            worker_init_fn=_start_worker,
-            persistent_workers=True,
-            prefetch_factor=4,
-            pin_memory=pin_memory,
-            timeout=timeout_s,
-            # Fork starts in a hundredth of the time and shares the cache; workers never use CUDA.
-            multiprocessing_context="fork" if sys.platform == "linux" else None,
-        )
+        with _no_advice():
+            self._loader: DataLoader[Any] = DataLoader(
+                _WorkerSide(reader, self._at),  # type: ignore[arg-type]
+                batch_sampler=self._plan,  # type: ignore[arg-type]
+                collate_fn=_as_it_is,  # type: ignore[arg-type]
+                num_workers=workers,
+                worker_init_fn=_start_worker,
+                persistent_workers=True,
+                prefetch_factor=4,
+                pin_memory=pin_memory,
+                timeout=timeout_s,
+                # Fork is quick and shares the cache; workers never use CUDA.
+                multiprocessing_context="fork" if sys.platform == "linux" else None,
+            )
 
     def batches(self, plan: Sequence[Sequence[SampleKey]]) -> Iterator[Batch]:
         self._plan.plan = plan
-        iterator = self._start()
+        with _no_advice():
+            iterator = iter(self._loader)
         for _ in range(len(plan)):
             answer = self._next(iterator)
             if isinstance(answer, ZooError):
@@ -159,14 +163,6 @@ class _Pool:
         if iterator is not None:
             iterator._shutdown_workers()  # type: ignore[attr-defined]  # noqa: SLF001
             self._loader._iterator = None  # noqa: SLF001
-
-    def _start(self) -> Iterator[Any]:
-        with warnings.catch_warnings():
-            # Workers run Python and torch's kernels on one thread, and take none of our locks.
-            warnings.filterwarnings("ignore", message=".*multi-threaded.*fork", module=".*")
-            # How many workers are wise is our choice or the user's.
-            warnings.filterwarnings("ignore", message="This DataLoader will create")
-            return iter(self._loader)
 
     def _next(self, iterator: Iterator[Any]) -> Any:
         try:
@@ -203,8 +199,11 @@ class _Pool:
 
     def _kill_workers(self) -> None:
         """A hung worker does not hear a polite request to end."""
-        iterator = self._loader._iterator  # noqa: SLF001
-        for worker in getattr(iterator, "_workers", ()):
+        iterator: Any = self._loader._iterator  # noqa: SLF001
+        # Else torch raises from a signal handler, somewhere, because these workers die.
+        signal_handling._remove_worker_pids(id(iterator))  # noqa: SLF001
+        iterator._worker_pids_set = False  # noqa: SLF001
+        for worker in iterator._workers:  # noqa: SLF001
             if worker.is_alive():
                 worker.kill()
             worker.join(_CLOSE_TIMEOUT_S)
@@ -246,6 +245,17 @@ class _WorkerSide:
             return error
         finally:
             place[_INDEX] = _IDLE
+
+
+@contextmanager
+def _no_advice() -> Iterator[None]:
+    """Without the warnings that starting workers gives."""
+    with warnings.catch_warnings():
+        # Workers run Python and torch's kernels on one thread, and take none of our locks.
+        warnings.filterwarnings("ignore", message=".*multi-threaded.*fork")
+        # How many workers are wise is our choice or the user's.
+        warnings.filterwarnings("ignore", message="This DataLoader will create")
+        yield
 
 
 def _as_it_is(batch: Batch | ZooError) -> Batch | ZooError:

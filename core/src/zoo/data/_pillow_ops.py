@@ -94,7 +94,8 @@ def _solarize_add(image: Image.Image, added: float, _: Border) -> Image.Image:
 
 
 def _posterize(image: Image.Image, bits: float, _: Border) -> Image.Image:
-    return image if bits >= 8 else ImageOps.posterize(image, int(bits))
+    # Pillow refuses to keep no bit at all.
+    return image if bits >= 8 else ImageOps.posterize(image, max(1, int(bits)))
 
 
 OPERATIONS: dict[str, Operation] = {

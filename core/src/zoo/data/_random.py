@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from functools import cache
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,20 +38,27 @@ def uniform(
         keys: of the samples; a row depends on its own key alone.
         draws: numbers for each key; the first ones do not depend on how many are asked for.
     """
-    counters = np.array(keys, dtype=np.int64).reshape(-1, 3)
-    words = hash_words(seed, stream, *counters.T)
+    numbers = np.fromiter(chain.from_iterable(keys), dtype=np.int64, count=3 * len(keys))
+    words = hash_words(seed, stream, *numbers.reshape(-1, 3).T)
     return _to_unit(_mix(words[:, None] + _numbers(draws)))
 
 
 def hash_words(seed: int, stream: str, *counters: Counters) -> Words:
     """Random 64-bit words, one for each row of the counters, which broadcast."""
-    with np.errstate(over="ignore"):
-        words = _mix(np.array([seed % 2**64], dtype=np.uint64) + _GOLDEN)
-        words = _mix(words ^ np.uint64(zlib.crc32(stream.encode())))
-        for counter in counters:
-            # Plus, not xor: a chain of xors would let equal differences cancel out.
-            words = _mix(words * _MULTIPLY_2 + np.asarray(counter, dtype=np.int64).view(np.uint64))
+    words = _first_word(seed, stream)
+    for counter in counters:
+        # Plus, not xor: a chain of xors would let equal differences cancel out.
+        words = _mix(
+            words * _MULTIPLY_2 + np.atleast_1d(np.asarray(counter, dtype=np.int64)).view(np.uint64)
+        )
     return words
+
+
+@cache
+def _first_word(seed: int, stream: str) -> Words:
+    """(1,) array: arrays wrap around without a word, scalars would warn."""
+    words = _mix(np.array([seed % 2**64], dtype=np.uint64) + _GOLDEN)
+    return _mix(words ^ np.uint64(zlib.crc32(stream.encode())))
 
 
 def _numbers(draws: int) -> Words:

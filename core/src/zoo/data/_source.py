@@ -118,9 +118,9 @@ def open_source(
 
 
 def data_folder() -> Path:
-    """Where downloaded data sets lie: ``ZOO_DATA``, or a folder of the user's cache."""
-    chosen = os.environ.get("ZOO_DATA")
-    return Path(chosen) if chosen else platformdirs.user_cache_path("zoo") / "data"
+    """Where downloaded data sets lie: ``$ZOO_CACHE/data``, else where the system keeps caches."""
+    root = os.environ.get("ZOO_CACHE") or platformdirs.user_cache_dir("zoo")
+    return Path(root).expanduser() / "data"
 
 
 def _open_path(
