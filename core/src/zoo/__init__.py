@@ -4,6 +4,7 @@ The public names, each imported when it is first used, so that ``import zoo`` co
 
     list_models, build_model, build_backbone     models by name
     train, evaluate, load_run                    what the command line does, from Python
+    Predictor                                    what load_run returns: call it on images
     ModelCard, ..., hookimpl                     what a plugin says of itself
     Task, Metric, Callback, Backbone             what a plugin may extend
 """
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from zoo.cards import WeightsCard as WeightsCard
     from zoo.errors import ZooError as ZooError
     from zoo.hooks import hookimpl as hookimpl
+    from zoo.inference import Predictor as Predictor
+    from zoo.inference import load_run as load_run
     from zoo.metrics import Metric as Metric
     from zoo.models import build_backbone as build_backbone
     from zoo.models import build_model as build_model
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from zoo.structures import Backbone as Backbone
     from zoo.tasks import Task as Task
     from zoo.training import Callback as Callback
+    from zoo.workflows import evaluate as evaluate
+    from zoo.workflows import train as train
 
 __version__ = "0.1.0"
 
@@ -43,6 +48,7 @@ _HOMES = {
     "Metric": "zoo.metrics",
     "MetricCard": "zoo.cards",
     "ModelCard": "zoo.cards",
+    "Predictor": "zoo.inference",
     "RecipeCard": "zoo.cards",
     "Task": "zoo.tasks",
     "TaskCard": "zoo.cards",
@@ -50,8 +56,11 @@ _HOMES = {
     "ZooError": "zoo.errors",
     "build_backbone": "zoo.models",
     "build_model": "zoo.models",
+    "evaluate": "zoo.workflows",
     "hookimpl": "zoo.hooks",
     "list_models": "zoo.registry",
+    "load_run": "zoo.inference",
+    "train": "zoo.workflows",
 }
 """The room that each public name lives in."""
 

@@ -29,10 +29,13 @@ class VerbGroup(click.Group):
         if cmd_name in VERBS:
             module, _, attribute = VERBS[cmd_name][0].partition(":")
             command: click.Command = getattr(import_module(module), attribute)
-        elif entry := _plugin_verbs().get(cmd_name):
-            command = _load_plugin_verb(entry)
         else:
-            return None
+            entries = _plugin_verbs()
+            full_names = {entry.full_name: entry for entry in entries.values()}
+            entry = entries.get(cmd_name) or full_names.get(cmd_name)
+            if entry is None:
+                return None
+            command = _load_plugin_verb(entry)
         if not any(parameter.name == "debug" for parameter in command.params):
             command.params.append(_debug_option())
         return command

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
@@ -60,6 +61,8 @@ def _explain(error: BaseException) -> int:
             print_message("Interrupted.")
             return INTERRUPTED
         case SystemExit():
+            if isinstance(error.code, str):
+                print_message(error.code)
             return error.code if isinstance(error.code, int) else FAILED
         case BrokenPipeError():
             _silence_stdout()
@@ -91,4 +94,5 @@ def _explain_usage(error: click.ClickException) -> int:
 
 def _silence_stdout() -> None:
     """Nobody can be written to: keep Python from trying once more when it exits."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with contextlib.suppress(OSError):  # a stream without a file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,151 @@
+"""The command line lives with plugins that fail, and takes their verbs."""
+
+import json
+
+import pytest
+
+from zoo.cli.doctor import _plugins
+from zoo.plugins import load_plugins
+
+FAULTS = {
+    "raises": "raise RuntimeError('boom')",
+    "syntax": "def (",
+    "exits": "raise SystemExit(3)",
+    "dependency": "import zoo_no_such_module",
+    "misspelt": "@hookimpl\ndef zoo_modles(): return []",
+    "rubbish": "@hookimpl\ndef zoo_models(): return 3",
+    "hook": "@hookimpl\ndef zoo_models(): raise ValueError('at registration')",
+}
+GOOD = """
+print("hello from a plugin")
+
+@hookimpl
+def zoo_models():
+    return [ModelCard(name="goodnet", task="classification", summary="s", factory="m:f",
+                      num_params=1, gmacs=1.0)]
+"""
+
+
+@pytest.fixture
+def crowd(site):
+    """Plugins with every fault, two with one name, one without its attribute, and a good one."""
+    for name, code in FAULTS.items():
+        site.install(name, code)
+    site.install("twin-a", GOOD, name="twin")
+    site.install("twin-b", GOOD, name="twin")
+    site.install("attribute", GOOD, target="attribute:nothing")
+    site.install("good", GOOD)
+    return site
+
+
+def test_every_fault_is_named_and_stdout_is_pure(crowd):
+    done = crowd.zoo("plugins", "list", "--json")
+
+    document = json.loads(done.stdout)
+    assert done.returncode == 0
+    failed = [(p["name"], p["distribution"]) for p in document if p["state"] == "failed"]
+    assert failed == sorted(
+        [(name, name) for name in (*FAULTS, "attribute")] + [("twin", "twin-a"), ("twin", "twin-b")]
+    )
+    assert all(p["reason"] for p in document if p["state"] == "failed")
+    assert {p["name"]: p["cards"] for p in document}["good"] == {"model": ["goodnet"]}
+    assert "hello from a plugin" in done.stderr
+
+
+def test_the_rest_works_beside_them(crowd):
+    done = crowd.zoo("list", "goodnet", "--json")
+
+    assert done.returncode == 0
+    assert [record["name"] for record in json.loads(done.stdout)] == ["goodnet"]
+
+
+def test_a_name_that_is_missing_may_be_theirs(crowd):
+    done = crowd.zoo("info", "lostnet")
+
+    assert done.returncode == 2
+    assert "a plugin that failed to load (attribute, dependency, exits)" in done.stderr
+
+
+def test_the_table_shows_state_and_reason_and_on_request_the_traceback(crowd):
+    done = crowd.zoo("plugins", "list", "--traceback")
+
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("raises  ")]
+    assert line.split(maxsplit=4) == ["raises", "raises", "0.1", "failed", "RuntimeError: boom"]
+    assert "raises of raises:\nTraceback" in done.stdout
+
+
+def test_doctor_names_every_fault_with_a_cure(crowd, capsys):
+    checks = list(_plugins(load_plugins(found=crowd.entry_points())))
+
+    faults = {check.name for check in checks if check.fault and check.cure}
+    assert faults == {f"plugin {name}" for name in (*FAULTS, "twin", "attribute")}
+    assert {check.name for check in checks} - faults == {"plugin core", "plugin good"}
+
+
+VERBS = """
+import click
+
+@click.command()
+@click.argument("name")
+def greet(name):
+    "Greet."
+    click.echo(f"hello {name}")
+
+@click.command()
+def crash():
+    raise RuntimeError("deep inside")
+
+@hookimpl
+def zoo_commands():
+    return [
+        CommandSpec(name="greet", summary="greets", factory="verbs:greet"),
+        CommandSpec(name="crash", summary="crashes", factory="verbs:crash"),
+        CommandSpec(name="list", summary="would shadow", factory="verbs:greet"),
+        CommandSpec(name="broken", summary="is not there", factory="verbs:missing"),
+        CommandSpec(name="odd", summary="is no command", factory="builtins:dict"),
+    ]
+"""
+
+
+def test_help_shows_the_verbs_of_plugins_broken_ones_too(site):
+    site.install("verbs", VERBS)
+
+    done = site.zoo("--help", ZOO_PLUGINS="verbs")
+
+    section = done.stdout.split("Commands of plugins:\n")[1].splitlines()
+    assert [line.split()[0] for line in section] == [
+        "broken",
+        "crash",
+        "greet",
+        "verbs:list",
+        "odd",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "out", "err"),
+    [
+        (("greet", "you"), 0, "hello you\n", ""),
+        (("verbs:greet", "you"), 0, "hello you\n", ""),
+        (("verbs:list", "you"), 0, "hello you\n", ""),
+        (("crash",), 1, "", "Error: RuntimeError: deep inside\n"),
+        (("broken",), 2, "", "Error: verbs:broken of verbs 0.1 cannot be loaded: "),
+        (("odd",), 2, "", "Error: command verbs:odd of verbs 0.1 is type, not a click command"),
+        (("gret",), 2, "", "Error: unknown command 'gret'\nDid you mean greet?"),
+    ],
+)
+def test_verbs_of_plugins_run(site, words, code, out, err):
+    site.install("verbs", VERBS)
+
+    done = site.zoo(*words, ZOO_PLUGINS="verbs")
+
+    assert (done.returncode, done.stdout) == (code, out)
+    assert done.stderr.startswith(err)
+
+
+def test_no_plugin_takes_the_verb_of_core(site):
+    site.install("verbs", VERBS)
+
+    done = site.zoo("list", "tasks", "--json", ZOO_PLUGINS="verbs")
+
+    assert [record["name"] for record in json.loads(done.stdout)] == ["classification"]
