@@ -23,12 +23,12 @@ def test_torch_has_one_thread_here_and_in_the_processes_that_tests_start() -> No
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only ZOO_CACHE moves the folders")
-def test_cache_and_settings_lie_in_a_folder_of_the_tests(_a_home_of_our_own: Path) -> None:
+def test_cache_and_settings_lie_in_a_folder_of_the_tests(own_home: Path) -> None:
     cache = Path(os.environ["ZOO_CACHE"])
     settings = Path(platformdirs.user_config_dir("zoo"))
 
-    assert cache.is_relative_to(_a_home_of_our_own)
-    assert settings.is_relative_to(_a_home_of_our_own)
+    assert cache.is_relative_to(own_home)
+    assert settings.is_relative_to(own_home)
 
 
 @pytest.mark.cuda
