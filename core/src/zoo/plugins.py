@@ -43,6 +43,7 @@ ONLY = "ZOO_PLUGINS"
 WITHOUT = "ZOO_DISABLE_PLUGINS"
 """Environment: plugins not to load, comma-separated."""
 
+_HEAVY = frozenset({"torch", "torchvision", "numpy", "PIL"})
 _CORE = EntryPoint("core", "zoo.builtin", hooks.ENTRY_POINT_GROUP)
 
 
@@ -58,6 +59,7 @@ class Plugin:
         reason: why it is disabled or failed, in a line.
         traceback: of the failure, for ``--debug``.
         cards: what it registered, by kind.
+        heavy: what of torch, numpy and PIL it imported to say so, which slows every command.
         short_names: False for a bridge to another zoo, whose names want their full form.
     """
 
@@ -69,6 +71,7 @@ class Plugin:
     reason: str = ""
     traceback: str = ""
     cards: Mapping[str, tuple[Card, ...]] = field(default_factory=dict)
+    heavy: tuple[str, ...] = ()
     short_names: bool = True
 
     @property
@@ -162,6 +165,7 @@ def _absent(names: Collection[str], installed: Sequence[Plugin], variable: str) 
 
 def _load(plugin: Plugin, entry: EntryPoint) -> Plugin:
     """Import a plugin and call its hooks, with what it prints sent to stderr."""
+    light = _HEAVY - sys.modules.keys()
     try:
         with redirect_stdout(sys.stderr):
             implementation = entry.load()
@@ -172,7 +176,8 @@ def _load(plugin: Plugin, entry: EntryPoint) -> Plugin:
     except BaseException as error:  # noqa: BLE001 - SystemExit too: a plugin ends nobody's program
         text = "".join(traceback.format_exception(error))
         return replace(plugin, state="failed", reason=in_a_line(error), traceback=text)
-    return replace(plugin, cards=cards_by_kind, short_names=short_names)
+    heavy = tuple(sorted(light & sys.modules.keys()))
+    return replace(plugin, cards=cards_by_kind, heavy=heavy, short_names=short_names)
 
 
 def _call_hooks(name: str, implementation: object) -> dict[str, tuple[Card, ...]]:

@@ -74,6 +74,33 @@ def test_the_table_shows_state_and_reason_and_on_request_the_traceback(crowd):
     assert "raises of raises:\nTraceback" in done.stdout
 
 
+def test_a_name_that_core_owns_is_said_to_need_its_full_form(site):
+    site.install(
+        "copycat",
+        """
+@hookimpl
+def zoo_tasks():
+    return [TaskCard(name="classification", summary="mine", factory="m:f", default_dataset="d")]
+""",
+    )
+
+    table = site.zoo("plugins", "list", ZOO_PLUGINS="copycat")
+    document = json.loads(site.zoo("plugins", "list", "--json", ZOO_PLUGINS="copycat").stdout)
+
+    assert "use copycat:classification for the task" in table.stderr
+    long_names = {plugin["name"]: plugin["only_by_full_name"] for plugin in document}
+    assert long_names["copycat"] == {"task": ["copycat:classification"]}
+    assert long_names["core"] == {}
+
+
+def test_a_plugin_that_imports_much_to_be_listed_is_told(site):
+    site.install("heavy", "import numpy\nfrom PIL import Image")
+
+    document = json.loads(site.zoo("plugins", "list", "--json", ZOO_PLUGINS="heavy").stdout)
+
+    assert {p["name"]: p["heavy"] for p in document}["heavy"] == ["PIL", "numpy"]
+
+
 def test_doctor_names_every_fault_with_a_cure(crowd, capsys):
     checks = list(_plugins(load_plugins(found=crowd.entry_points())))
 

@@ -45,7 +45,8 @@ def doctor(json_: bool) -> int:
 
     Exits with 1 where something is wrong.
     """
-    checks = [*_software(), *_hardware(), *_storage(), *_plugins(default_registry().plugins)]
+    plugins = default_registry().plugins  # first: they are to load without torch
+    checks = [*_software(), *_hardware(), *_storage(), *_plugins(plugins)]
     faults = [check for check in checks if check.fault]
     if json_:
         print_json({"healthy": not faults, "checks": checks})
@@ -146,8 +147,13 @@ def _writable(name: str, folder: Path, variable: str) -> Check:
 def _plugins(plugins: Iterable[Plugin]) -> Iterator[Check]:
     for plugin in plugins:
         value = f"{plugin.distribution} {plugin.version}, {plugin.state}".lstrip(" ,")
-        fault = plugin.reason if plugin.state == "failed" else ""
-        yield Check(f"plugin {plugin.name}", value, fault, _cure(plugin) if fault else "")
+        fault, cure = "", ""
+        if plugin.state == "failed":
+            fault, cure = plugin.reason, _cure(plugin)
+        elif plugin.heavy:
+            fault = f"it imports {', '.join(plugin.heavy)} to be listed, which slows every command"
+            cure = f"Tell the authors of {plugin.distribution}: cards need no import of a model."
+        yield Check(f"plugin {plugin.name}", value, fault, cure)
 
 
 def _cure(plugin: Plugin) -> str:

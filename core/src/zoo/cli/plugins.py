@@ -33,7 +33,7 @@ def list_(json_: bool, traceback: bool) -> None:
     for plugin in registry.plugins:
         for kind, names in long_names(registry, plugin).items():
             print_message(
-                f"{plugin.name}: another plugin owns the short name; use "
+                f"{plugin.name}: the short name is another plugin's too; use "
                 f"{', '.join(names)} for the {kind}{'s' * (len(names) > 1)}"
             )
         if traceback and plugin.traceback:
