@@ -9,6 +9,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "train": ("zoo.cli.train:train", "Train a model, or go on with a run."),
     "eval": ("zoo.cli.eval:eval_", "Score a run, or a model with weights, on a split."),
     "predict": ("zoo.cli.predict:predict", "Say what is on images."),
+    "data": ("zoo.cli.data:data", "Look at data before training on them."),
     "list": ("zoo.cli.list:list_", "List models, datasets, recipes, metrics or tasks."),
     "info": ("zoo.cli.info:info", "Show what is known of a model."),
     "plugins": ("zoo.cli.plugins:plugins", "Show the installed plugins and their faults."),

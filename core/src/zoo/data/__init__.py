@@ -1,27 +1,30 @@
 """Yield verified, seeded, resumable batches from files as people have them."""
 
-from zoo.data._dataset import Dataset, ResidentDataset, Splits
+from zoo.data._check import SourceCheck, check_source
+from zoo.data._dataset import Dataset, ResidentDataset
 from zoo.data._decode import decode_image
 from zoo.data._digits import digits
 from zoo.data._image_transforms import image_transforms
 from zoo.data._loader import Loader
 from zoo.data._order import epoch_batches, evaluation_batches
 from zoo.data._source import Source, open_source
-from zoo.data._transforms import BatchTransform, SampleTransform, Transforms
+from zoo.data._torchvision import torchvision_splits
+from zoo.data._transforms import BatchTransform, Transforms
 
 __all__ = [
     "BatchTransform",
     "Dataset",
     "Loader",
     "ResidentDataset",
-    "SampleTransform",
     "Source",
-    "Splits",
+    "SourceCheck",
     "Transforms",
+    "check_source",
     "decode_image",
     "digits",
     "epoch_batches",
     "evaluation_batches",
     "image_transforms",
     "open_source",
+    "torchvision_splits",
 ]

@@ -132,7 +132,7 @@ class _Pool:
         self._timeout_s = timeout_s
         self._plan = _PlanSampler()
         # Each worker's process id and the sample it is at, in memory that all share.
-        self._at = torch.full((workers, 2), _IDLE, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
+        self._at = torch.full((workers, 2), _IDLE, dtype=torch.int64).share_memory_()
         with _no_advice():
             self._loader: DataLoader[Any] = DataLoader(
                 _WorkerSide(reader, self._at),  # type: ignore[arg-type]
@@ -201,7 +201,7 @@ class _Pool:
         """A hung worker does not hear a polite request to end."""
         iterator: Any = self._loader._iterator  # noqa: SLF001
         # Else torch raises from a signal handler, somewhere, because these workers die.
-        signal_handling._remove_worker_pids(id(iterator))  # noqa: SLF001
+        signal_handling._remove_worker_pids(id(iterator))  # type: ignore[attr-defined]  # noqa: SLF001
         iterator._worker_pids_set = False  # noqa: SLF001
         for worker in iterator._workers:  # noqa: SLF001
             if worker.is_alive():

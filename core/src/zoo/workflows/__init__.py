@@ -1,5 +1,6 @@
 """Assemble the objects for one verb; no algorithm."""
 
+from zoo.workflows._data import check_data
 from zoo.workflows._evaluate import EvaluationResult, evaluate
 from zoo.workflows._open import open_predictor
 from zoo.workflows._predict import Prediction, collect_images, predict
@@ -9,6 +10,7 @@ __all__ = [
     "EvaluationResult",
     "Prediction",
     "TrainResult",
+    "check_data",
     "collect_images",
     "evaluate",
     "open_predictor",
