@@ -254,6 +254,10 @@ HOSTILE = {
     + bytes(8),
     "another dtype": _header({"w": {"dtype": "I32", "shape": [2], "data_offsets": [0, 8]}})
     + bytes(8),
+    "one tensor more": _header(
+        {"w": {**F32, "data_offsets": [0, 8]}, "x": {**F32, "data_offsets": [8, 16]}}
+    )
+    + bytes(16),
     "another name": _header({"v": {**F32, "data_offsets": [0, 8]}}) + bytes(8),
 }
 

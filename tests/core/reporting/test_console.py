@@ -62,6 +62,14 @@ def test_the_first_lines_say_what_is_trained_on_what_and_where_it_goes(plain, dr
     ]
 
 
+def test_a_run_that_ends_before_its_epochs_says_so(summary, drive):
+    stream = io.StringIO()
+
+    drive(ConsoleReporter(replace(summary, epochs=20), monitor="val/top1", stream=stream), last=0)
+
+    assert "20 epochs of 4 steps, at most 8 steps, batch size 8" in stream.getvalue()
+
+
 def test_a_resumed_run_says_from_where(plain, drive):
     console, stream = plain
 

@@ -155,6 +155,23 @@ def test_a_place_that_cannot_be_written_is_a_storage_error(tmp_path, monkeypatch
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_folder_that_could_not_be_made_whole_can_be_asked_for_again(
+    tmp_path, monkeypatch, exists
+):
+    path = tmp_path if exists else tmp_path / "run"
+
+    def fail(_):
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(StorageError):
+            RunFolder.create(path, model="m", dataset="d")
+
+    assert RunFolder.create(path, model="m", dataset="d").checkpoints.is_dir()
+
+
 def test_a_user_who_may_not_write_gets_a_storage_error_and_nothing_half_made(tmp_path):
     tmp_path.chmod(0o755)
     program = (

@@ -3,8 +3,11 @@
 import errno
 import os
 import stat
+from pathlib import PurePosixPath, PureWindowsPath
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from zoo.errors import StorageError
 from zoo.runs import (
@@ -17,6 +20,7 @@ from zoo.runs import (
     storage_errors,
     write_atomically,
 )
+from zoo.runs._names import safe_name
 
 
 def test_a_file_is_replaced(tmp_path):
@@ -123,6 +127,26 @@ def test_what_moves_the_cursor_is_never_printed(text):
 
 def test_ordinary_text_is_printed_as_it_is():
     assert printable("Zürich, 数据\nnext") == "Zürich, 数据\nnext"
+
+
+@given(st.text(max_size=200))
+def test_any_text_has_a_safe_name_that_is_a_file_here(text):
+    name = safe_name(text)
+
+    assert is_safe_name(name)
+    assert PurePosixPath("runs", name).parent == PurePosixPath("runs")
+    assert PureWindowsPath("runs", name).name == name
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=20,
+    )
+)
+def test_any_json_value_comes_back_as_it_was(value):
+    assert repr(parse_json(dump_json(value))) == repr(value)
 
 
 @pytest.mark.parametrize("name", ["step-1", "best.json", "A", "9"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from zoo.reporting._format import format_count, format_duration, format_metric
+from zoo.reporting._format import format_count, format_duration, format_metric, format_plural
 from zoo.runs import RunFolder
 from zoo.training import FitResult, Progress
 
@@ -54,12 +54,15 @@ def start_lines(summary: RunSummary, progress: Progress) -> list[str]:
     """What is trained, on what, and where the result goes; of a resumed run, from where."""
     splits = ", ".join(f"{count:,} {split}" for split, count in summary.split_sizes.items())
     recipe = f"recipe {summary.recipe}, " if summary.recipe else ""
+    epochs = format_plural(summary.epochs, "epoch")
+    steps = format_plural(progress.steps_per_epoch, "step")
+    is_cut = progress.total_steps < summary.epochs * progress.steps_per_epoch
+    end = f", at most {format_plural(progress.total_steps, 'step')}" if is_cut else ""
     rows = {
         "model": f"{summary.model}, {format_count(summary.num_params)} parameters",
         "data": f"{summary.data}: {splits} images, {summary.num_classes} classes",
         "device": f"{summary.device}, {summary.precision}",
-        "training": f"{recipe}{summary.epochs} epochs of {progress.steps_per_epoch:,} steps, "
-        f"batch size {summary.batch_size}",
+        "training": f"{recipe}{epochs} of {steps}{end}, batch size {summary.batch_size}",
         "output": str(summary.run.path) if summary.run else "nothing is kept",
     }
     if progress.step:
@@ -70,8 +73,8 @@ def start_lines(summary: RunSummary, progress: Progress) -> list[str]:
 def end_lines(result: FitResult, run: RunFolder | None) -> list[str]:
     """How it ended, what was best, and the commands that come next."""
     reason = _REASONS.get(result.reason, result.reason)
-    spent = f"{result.epochs} epochs, {result.steps:,} steps, {format_duration(result.elapsed_s)}"
-    lines = [f"{reason} after {spent}"]
+    epochs, steps = format_plural(result.epochs, "epoch"), format_plural(result.steps, "step")
+    lines = [f"{reason} after {epochs}, {steps}, {format_duration(result.elapsed_s)}"]
     if result.best is not None:
         best = format_metric(result.monitor, result.best)
         lines.append(f"best {result.monitor} {best} in epoch {result.best_epoch}")

@@ -51,11 +51,16 @@ class RunFolder:
             StorageError: the folder cannot be made.
         """
         folder = _make_default(model, dataset) if path is None else _make_given(Path(path))
-        with storage_errors(folder):
-            (folder / "checkpoints").mkdir()
-            sync_folder(folder)
-            sync_folder(folder.absolute().parent)
-        return cls(folder)
+        run = cls(folder)
+        try:
+            with storage_errors(folder):
+                run.checkpoints.mkdir()
+                sync_folder(folder)
+                sync_folder(folder.absolute().parent)
+        except BaseException:
+            _unmake(run)
+            raise
+        return run
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -189,6 +194,15 @@ def _make_given(path: Path) -> Path:
 def _claim(path: Path) -> None:
     """Take an empty folder; of several processes that try, one gets through."""
     os.close(os.open(path / _LOCK, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666))
+
+
+def _unmake(run: RunFolder) -> None:
+    """Leave nothing half-made, so that the same command can be given again."""
+    with suppress(OSError):
+        (run.path / _LOCK).unlink(missing_ok=True)
+        run.checkpoints.rmdir()
+    with suppress(OSError):
+        run.path.rmdir()
 
 
 def _not_empty(path: Path) -> RunFolderError:
