@@ -64,6 +64,8 @@ def download(url: str, target: Path, *, message: Callable[[str], None]) -> Writt
                 check_free_space(target.parent, expected or 0)
                 written = write_new_file(target, _chunks(url, response))
     except urllib.error.HTTPError as error:
+        if 300 <= error.code < 400:
+            raise WeightsError(f"{url}: {error.reason}") from error
         raise UnreachableError(f"{url}: the server answers {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
         reason = getattr(error, "reason", error)
