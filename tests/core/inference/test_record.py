@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from zoo.cards import InputSpec
 from zoo.errors import CheckpointError
 from zoo.inference import ModelRecord

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from zoo.workflows import Prediction
 
-_WIDEST_PATH = 60
 _WIDEST_LABEL = 24
 
 
@@ -135,7 +134,7 @@ class _Lines:
     """Answers as lines whose columns stand below each other."""
 
     def __init__(self, images: Sequence[Path], classes: Sequence[str]) -> None:
-        self._path_width = min(max(cell_len(str(path)) for path in images), _WIDEST_PATH)
+        self._path_width = max(cell_len(str(path)) for path in images)
         self._label_width = min(max(map(cell_len, classes), default=0), _WIDEST_LABEL)
 
     def text(self, prediction: Prediction) -> str:

@@ -11,7 +11,7 @@ from zoo.data import image_transforms
 from zoo.errors import ConfigError, DataError
 from zoo.metrics import Accuracy, CalibrationError, ClassScores, Metric
 from zoo.structures import Batch, LossSum, Step
-from zoo.tasks._drawing import caption
+from zoo.tasks._drawing import caption, shortened
 from zoo.tasks._labels import balanced_weights, class_counts, count_lines
 from zoo.tasks._losses import binary_cross_entropy, cross_entropy, image_count
 from zoo.tasks._task import Task
@@ -114,7 +114,8 @@ class ClassificationTask(Task):
 
     def draw(self, image: Image, prediction: Mapping[str, Any]) -> Image:
         """The image over a strip with its likeliest classes and their percentages."""
-        return caption(image, [f"{a['label']}  {a['score']:.1%}" for a in prediction["top"]])
+        lines = [f"{shortened(a['label'])} {100 * a['score']:.1f} %" for a in prediction["top"]]
+        return caption(image, lines)
 
     def check_data(self, splits: Mapping[str, Dataset]) -> Sequence[str]:
         """Class counts and imbalance; settles what "balanced" class weights are.

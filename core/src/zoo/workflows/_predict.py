@@ -128,12 +128,11 @@ def _images_of(path: str) -> list[Path]:
         return found
     if here.exists():
         return [here]
-    matches = sorted(glob.glob(str(here), recursive=True)) if glob.has_magic(path) else []  # noqa: PTH207
+    if not glob.has_magic(path):
+        raise DataError(f"{path}: there is no such file or folder")
+    matches = sorted(glob.glob(str(here), recursive=True))  # noqa: PTH207 - absolute ones too
     if not matches:
-        what = (
-            "pattern matches nothing" if glob.has_magic(path) else "file or folder does not exist"
-        )
-        raise DataError(f"{path}: the {what}", "Give image files, folders or patterns.")
+        raise DataError(f"{path}: the pattern matches nothing", "** crosses folders.")
     return list(itertools.chain.from_iterable(_matched(Path(match)) for match in matches))
 
 

@@ -1,0 +1,192 @@
+"""``zoo predict`` on files, folders and patterns, with pictures that never replace a file."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from zoo.data import decode_image
+from zoo.errors import DataError
+from zoo.workflows import collect_images
+
+Zoo = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    """Images in folders, with what an album holds beside them."""
+    root = tmp_path / "album"
+    for name, colour in {
+        "red.png": "red",
+        "a/x.JPG": "red",
+        "b/x.png": "blue",
+        "b/c/deep.bmp": "blue",
+        ".hidden/y.png": "red",
+        "b/._x.png": "red",
+    }.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (12, 10), colour).save(path)
+    (root / "notes.txt").write_text("not an image")
+    return root
+
+
+def _names(found: list[Path], root: Path) -> list[str]:
+    return [path.relative_to(root).as_posix() for path in found]
+
+
+@pytest.mark.parametrize(
+    ("paths", "found"),
+    [
+        (["."], ["a/x.JPG", "b/c/deep.bmp", "b/x.png", "red.png"]),
+        (["b", "red.png"], ["b/c/deep.bmp", "b/x.png", "red.png"]),
+        (["*.png"], ["red.png"]),
+        (["*/x.*"], ["a/x.JPG", "b/x.png"]),
+        (["**/*.bmp"], ["b/c/deep.bmp"]),
+        (["?"], ["a/x.JPG", "b/c/deep.bmp", "b/x.png"]),
+        (["red.png", "red.png", "."], ["red.png", "a/x.JPG", "b/c/deep.bmp", "b/x.png"]),
+        (["notes.txt"], ["notes.txt"]),
+        ([".hidden"], [".hidden/y.png"]),
+    ],
+)
+def test_files_folders_and_patterns_are_found_once_each(
+    album: Path, paths: list[str], found: list[str]
+) -> None:
+    assert _names(collect_images([str(album / path) for path in paths]), album) == found
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_a_file(album: Path) -> None:
+    Image.new("RGB", (4, 4)).save(album / "[1].png")
+
+    assert _names(collect_images([str(album / "[1].png")]), album) == ["[1].png"]
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [("gone.png", "no such file"), ("*.gif", "matches nothing"), ("empty", "holds no images")],
+)
+def test_a_path_that_names_nothing_is_refused(album: Path, path: str, message: str) -> None:
+    (album / "empty").mkdir()
+
+    with pytest.raises(DataError, match=message):
+        collect_images([str(album / path)])
+
+
+def test_a_line_for_each_image_with_classes_and_percentages(
+    tiny_run: Path, album: Path, zoo: Zoo
+) -> None:
+    code, out, err = zoo("predict", tiny_run, album, "--precision", "fp32")
+
+    lines = out.splitlines()
+    assert (code, err) == (0, "")
+    assert [line.split()[1] for line in lines] == ["rot", "blau", "blau", "rot"]
+    assert len({line.index("%") for line in lines}) == 1
+    assert lines[0].split()[1:] == ["rot", "100.0", "%", "blau", "0.0", "%"]
+
+
+def test_only_so_many_classes_are_named(tiny_run: Path, album: Path, zoo: Zoo) -> None:
+    _, out, _ = zoo("predict", tiny_run, album / "red.png", "--top-k", 1)
+
+    assert out.split()[1:] == ["rot", "100.0", "%"]
+
+
+def test_json_is_one_document_alone_on_stdout(tiny_run: Path, album: Path, zoo: Zoo) -> None:
+    code, out, _ = zoo("predict", tiny_run, album, "--json")
+
+    document = json.loads(out)
+    assert code == 0
+    assert document["model"] == "tiny:tiny"
+    assert [image["label"] for image in document["images"]] == ["rot", "blau", "blau", "rot"]
+    assert document["images"][0]["path"] == str(album / "a/x.JPG")
+    assert document["skipped"] == []
+
+
+def test_batches_change_no_answer(tiny_run: Path, album: Path, zoo: Zoo) -> None:
+    whole = zoo("predict", tiny_run, album)
+
+    parts = zoo("predict", tiny_run, album, "--batch-size", 3)
+
+    assert parts == whole
+
+
+def test_pictures_of_one_name_get_numbers(
+    tiny_run: Path, album: Path, tmp_path: Path, zoo: Zoo
+) -> None:
+    code, _, err = zoo("predict", tiny_run, album, "--save", tmp_path / "new/out")
+
+    names = sorted(path.name for path in (tmp_path / "new/out").iterdir())
+    assert code == 0
+    assert names == ["deep.png", "red.png", "x-2.png", "x.png"]
+    assert "4 pictures" in err
+
+
+def test_a_file_that_is_there_already_is_never_replaced(
+    tiny_run: Path, album: Path, zoo: Zoo
+) -> None:
+    before = {path: path.read_bytes() for path in album.rglob("*") if path.is_file()}
+
+    code, _, _ = zoo("predict", tiny_run, album / "red.png", "--save", album)
+
+    assert code == 0
+    assert {path: path.read_bytes() for path in before} == before
+    assert decode_image(album / "red-2.png").shape[2] > 12
+
+
+def test_a_file_in_place_of_the_folder_for_pictures_is_refused(
+    tiny_run: Path, album: Path, zoo: Zoo
+) -> None:
+    code, out, _ = zoo("predict", tiny_run, album, "--save", album / "notes.txt")
+
+    assert (code, out) == (2, "")
+    assert (album / "notes.txt").read_text() == "not an image"
+
+
+def test_a_bad_image_ends_the_command_and_is_named(tiny_run: Path, album: Path, zoo: Zoo) -> None:
+    (album / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+
+    code, _, err = zoo("predict", tiny_run, album)
+
+    assert code == 2
+    assert "bad.png" in err
+    assert "Traceback" not in err
+
+
+def test_bad_images_can_be_skipped_and_are_counted(tiny_run: Path, album: Path, zoo: Zoo) -> None:
+    (album / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+
+    code, out, err = zoo("predict", tiny_run, album, "--on-bad-image", "skip", "--json")
+
+    document = json.loads(out)
+    assert code == 0
+    assert len(document["images"]) == 4
+    assert [skipped["path"] for skipped in document["skipped"]] == [str(album / "bad.png")]
+    assert "1 of 5 images were skipped" in err
+
+
+def test_nothing_but_bad_images_is_an_error(tiny_run: Path, album: Path, zoo: Zoo) -> None:
+    code, out, err = zoo("predict", tiny_run, album / "notes.txt", "--on-bad-image", "skip")
+
+    assert (code, out) == (2, "")
+    assert "none of 1 images could be read" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["{run}", "gone.png"], "gone.png: there is no such file or folder"),
+        (["gone", "{album}"], "there is no folder gone"),
+        (["tiny", "{album}"], "tiny is a model"),
+        (["{run}", "{album}", "--top-k", "0"], "top-k"),
+        (["{run}"], "PATH"),
+    ],
+)
+def test_wrong_words_are_a_usage_error(
+    tiny_run: Path, album: Path, zoo: Zoo, words: list[str], message: str
+) -> None:
+    code, out, err = zoo("predict", *(w.format(run=tiny_run, album=album) for w in words))
+
+    assert (code, out) == (2, "")
+    assert message in err
+    assert "Traceback" not in err
