@@ -152,6 +152,7 @@ def goyal2017() -> Layer:
     Hardware: 256 P100 for an hour in the paper
     Result: ResNet-50 76.26 +- 0.09 (76.40 +- 0.12 with batches of 256)
     Source: Goyal 2017, arXiv:1706.02677, sections 2.2, 5.1 and table 1
+    Differs from the source: the linear layer's biases do not decay either.
     """
     return {
         "model": {"zero_init_residual": True, "fc_std": 0.01},
@@ -205,6 +206,7 @@ def torchvision_v2() -> Layer:
     Hardware: 8 V100
     Result: ResNet-50 80.86, 101 81.89, 152 82.28
     Source: torchvision, references/classification, vision#3995
+    Differs from the source: the linear layer's biases do not decay either.
     """
     return {
         "task": {"label_smoothing": 0.1},
@@ -249,6 +251,7 @@ def rsb_a1() -> Layer:
     Hardware: 4 V100 of 32 GB for 4.6 days
     Result: ResNet-18 71.5, 34 76.4, 50 80.4, 101 81.5, 152 82.0
     Source: Wightman 2021, arXiv:2110.00476, table 2; timm's train script
+    Differs from the source: evaluation images are resampled bilinearly, not bicubically.
     """
     recipe = _strikes_back(epochs=600, learning_rate=5e-3, weight_decay=0.01, mixup=0.2)
     recipe["task"]["label_smoothing"] = 0.1
@@ -262,6 +265,7 @@ def rsb_a2() -> Layer:
     Hardware: 4 V100 of 32 GB for 2.3 days
     Result: ResNet-18 70.6, 34 75.5, 50 79.8, 101 81.3, 152 81.8
     Source: Wightman 2021, arXiv:2110.00476, table 2; timm's train script
+    Differs from the source: evaluation images are resampled bilinearly, not bicubically.
     """
     return _strikes_back(epochs=300, learning_rate=5e-3, weight_decay=0.02, mixup=0.1)
 
@@ -273,6 +277,7 @@ def rsb_a3() -> Layer:
     Hardware: 4 V100 of 16 GB for 15 hours
     Result: ResNet-18 68.2, 34 73.0, 50 78.1, 101 79.8, 152 80.5
     Source: Wightman 2021, arXiv:2110.00476, table 2; timm's train script
+    Differs from the source: evaluation images are resampled bilinearly, not bicubically.
     """
     recipe = _strikes_back(epochs=100, learning_rate=8e-3, weight_decay=0.02, mixup=0.1)
     recipe["model"]["drop_path"] = 0.0
