@@ -1,5 +1,6 @@
 """A plugin with a model that knows red from blue, photos of both, and a run of it."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -7,6 +8,7 @@ from typing import NamedTuple
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save
 
 from zoo.cards import InputSpec
 from zoo.checkpoint import save_best, save_checkpoint
@@ -17,13 +19,21 @@ from zoo.registry import default_registry
 from zoo.runs import RunFolder
 
 PLUGIN = """
-from zoo import InputSpec
+from pathlib import Path
+from zoo import InputSpec, WeightsCard
+
+WEIGHTS = WeightsCard(
+    name="colours", url="https://example.org/colours.safetensors",
+    sha256=Path(__file__).with_name("colours.sha256").read_text(), classes="zoo_tiny_data:classes",
+    preprocess=InputSpec(size_px=8, resize_px=None), metrics={"top1": 1.0},
+)
 
 @hookimpl
 def zoo_models():
     return [ModelCard(
         name="tiny", summary="mean colours", factory="zoo_tiny:tiny", task="classification",
         num_params=8, gmacs=0.0, num_classes=2, input=InputSpec(size_px=8, resize_px=None),
+        weights=(WEIGHTS,),
     )]
 
 def tiny(*, num_classes, in_channels=3, bias=True):
@@ -43,7 +53,16 @@ class Outcome(NamedTuple):
 
 @pytest.fixture
 def plugin(site, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Core and the tiny plugin, whatever else is installed."""
+    """Core and the tiny plugin, whatever else is installed, and its weights fetched by hand."""
+    weights = save(red_and_blue())
+    (site.folder / "colours.sha256").write_text(hashlib.sha256(weights).hexdigest()[:8])
+    (site.folder / "zoo_tiny_data").mkdir()
+    (site.folder / "zoo_tiny_data/__init__.py").touch()
+    (site.folder / "zoo_tiny_data/classes").write_text("blau\nrot\n")
+    cache = site.folder.parent / "cache"
+    (cache / "weights").mkdir(parents=True)
+    (cache / "weights/colours.safetensors").write_bytes(weights)
+    monkeypatch.setenv("ZOO_CACHE", str(cache))
     site.install("zoo-tiny", PLUGIN, name="tiny")
     monkeypatch.setenv("ZOO_PLUGINS", "tiny")
     default_registry.cache_clear()

@@ -12,9 +12,12 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from zoo.checkpoint import save_best
+from zoo.config import DataConfig
+from zoo.data import open_source
 from zoo.errors import DataError
 from zoo.inference import ModelRecord, load_run
 from zoo.registry import default_registry
+from zoo.runs import RunFolder
 from zoo.workflows import evaluate
 
 Zoo = Callable[..., tuple[int, str, str]]
@@ -85,6 +88,30 @@ def test_bad_images_can_be_left_out(tiny_run: Path, photos: Path) -> None:
         evaluate(tiny_run)
 
     assert evaluate(tiny_run, data_options={"on_bad_image": "skip"}).images == 4
+
+
+def test_published_weights_are_scored_on_data_of_their_classes(plugin: None, photos: Path) -> None:
+    result = evaluate("tiny", weights="colours", data=str(photos))
+
+    assert result.metrics["top1"] == 1.0
+    assert result.record.weights == "colours"
+
+
+def test_data_that_changed_since_training_are_said(tiny_run: Path, photos: Path) -> None:
+    settings = DataConfig(source=str(photos))
+    source = open_source(
+        str(photos), registry=default_registry(), data=settings, message=lambda _: None
+    )
+    RunFolder.open(tiny_run).write_json("data.json", source.record())
+    heard: list[str] = []
+    evaluate(tiny_run, message=heard.append)
+    unchanged = list(heard)
+
+    (photos / "val/rot/0.png").rename(photos / "val/rot/new.png")
+    evaluate(tiny_run, message=heard.append)
+
+    assert unchanged == []
+    assert "no longer those of the run" in heard[-1]
 
 
 def test_weights_of_a_file_take_the_names_of_the_data(

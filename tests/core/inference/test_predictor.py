@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from zoo.checkpoint import save_best, save_checkpoint
+from zoo.devices import choose_precision
 from zoo.errors import (
     CheckpointError,
     DataError,
@@ -25,6 +26,7 @@ from zoo.errors import (
 from zoo.inference import ModelRecord, Predictor, load_model, load_run
 from zoo.registry import default_registry
 
+CPU = torch.device("cpu")
 RED, BLUE = (220, 20, 20), (20, 20, 220)
 WEIGHTS = {
     "2.weight": torch.tensor([[-3.0, 0.0, 3.0], [3.0, 0.0, -3.0]]),
@@ -235,6 +237,28 @@ def test_a_predictor_leaves_no_gradients_and_no_training_mode(tiny_run: Path) ->
 
     assert not any(parameter.requires_grad for parameter in predictor.model.parameters())
     assert not any(module.training for module in predictor.model.modules())
+
+
+def test_a_model_answers_with_its_published_weights(plugin: None) -> None:
+    predictor = load_model("tiny", "colours")
+
+    assert predictor(_red())["label"] == "rot"
+    assert predictor.record.weights == "colours"
+
+
+@pytest.mark.parametrize(
+    ("device", "expected"), [("cpu", "bf16"), ("cuda", choose_precision("auto", CPU))]
+)
+def test_a_run_answers_at_its_own_precision_on_a_device_of_its_kind(
+    tiny_run: Path, device: str, expected: str
+) -> None:
+    config = tiny_run / "config.toml"
+    machine = f'\n[machine]\ndevice = "{device}"\nprecision = "bf16"\n'
+    kept = config.read_text().partition("\n[machine]")[0]
+    config.write_text(kept + machine)
+
+    assert load_run(tiny_run, device="cpu").precision == expected
+    assert load_run(tiny_run, device="cpu", precision="fp32").precision == "fp32"
 
 
 def test_a_model_answers_with_the_weights_of_a_file(plugin: None, tmp_path: Path) -> None:

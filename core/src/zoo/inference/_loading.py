@@ -20,7 +20,7 @@ from zoo.checkpoint import (
     resolve_weights,
     step_folders,
 )
-from zoo.config import check_options
+from zoo.config import check_options, load_config
 from zoo.devices import choose_device, choose_precision
 from zoo.errors import (
     CheckpointError,
@@ -60,15 +60,18 @@ def load_run(
     """The model of a run, with its own preprocessing and class names, ready to call on images.
 
     >>> import zoo
-    >>> predictor = zoo.load_run("runs/pets")  # doctest: +SKIP
-    >>> predictor("cat.jpg")["label"]  # doctest: +SKIP
+    >>> predictor = zoo.load_run("runs/pets")
+    >>> predictor("cat.png")["label"]
     'cat'
+    >>> [answer["label"] for answer in predictor(["cat.png", "dog.png"])]
+    ['cat', 'dog']
 
     Args:
         run: its folder, which may have been moved or copied from another machine.
         checkpoint: "best", "last", or "step-N".
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
-        precision: "auto", "fp32", "bf16" or "fp16".
+        precision: "fp32", "bf16", "fp16", or "auto": that of the run on a device of its kind,
+            else what the device does best.
         task_options: replace those of the run (``{"top_k": 3}``).
         registry: default: everything that is installed.
         warn: told what a person should know (a damaged checkpoint); default: nobody.
@@ -80,11 +83,12 @@ def load_run(
     """
     folder = RunFolder.open(Path(run))
     record, tensors = _read_run(folder, checkpoint, warn or _nobody)
+    place = choose_device(device)
     return build_predictor(
         record,
         tensors,
-        device=device,
-        precision=precision,
+        device=str(place),
+        precision=_precision_of_run(folder, place) if precision == "auto" else precision,
         task_options=task_options,
         registry=registry,
     )
@@ -226,6 +230,11 @@ def _read_run(
     }
     epoch = state.values.get("state", {}).get("epoch")
     return replace(record, step=state.step, epoch=epoch, metrics={}), tensors
+
+
+def _precision_of_run(folder: RunFolder, device: torch.device) -> str:
+    machine = load_config(folder.config).config.machine
+    return machine.precision if machine.device.startswith(device.type) else "auto"
 
 
 def _read_step(folder: RunFolder, checkpoint: str, warn: Callable[[str], None]) -> Checkpoint:

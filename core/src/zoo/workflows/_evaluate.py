@@ -80,8 +80,9 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
     """Score a run, or a model with weights, exactly as ``zoo eval`` does.
 
     >>> import zoo
-    >>> zoo.evaluate("runs/digits").metrics["top1"]  # doctest: +SKIP
-    0.9917
+    >>> result = zoo.evaluate("runs/pets", split="val")
+    >>> result.metrics["top1"], result.images
+    (1.0, 5)
 
     Args:
         model: a run folder; a model's name, with ``weights``; or what ``zoo.load_run`` gave.
@@ -91,7 +92,7 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
         checkpoint: of a run: "best", "last" or "step-N".
         batch_size: images of a forward pass; no metric depends on it.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
-        precision: "auto", "fp32", "bf16" or "fp16".
+        precision: "auto" (that of the run), "fp32", "bf16" or "fp16".
         confusion: count the confusion matrix too, of 8 k^2 bytes.
         data_options: keys of the config section ``[data]``: "workers", "on_bad_image", ...
         registry: default: everything that is installed.
@@ -124,6 +125,8 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
         channels=predictor.record.in_channels,
         message=message,
     )
+    if run is not None and data is None:
+        _say_what_changed(RunFolder(run), source, message)
     predictor = _with_classes_of(source, predictor)
     metrics = dict(predictor.task.metrics("val"))
     if confusion:
@@ -196,6 +199,14 @@ def _data_settings(run: Path | None, source: str | None, options: Mapping[str, A
     checked = check_options("data", DataConfig, options)
     source = settings.source if source is None else source
     return settings.model_copy(update={**checked, "source": source})
+
+
+def _say_what_changed(run: RunFolder, source: Source, message: Callable[[str], None]) -> None:
+    """Other images than at training may be others in the split, among them some trained on."""
+    if (run.path / "data.json").exists():
+        difference = source.first_difference(run.read_json("data.json"))
+        if difference:
+            message(f"The data are no longer those of the run: {difference}.")
 
 
 def _default_data(record: ModelRecord, registry: Registry) -> str:
