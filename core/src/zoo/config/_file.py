@@ -44,10 +44,9 @@ def _table(
     path: tuple[str, ...], table: Mapping[str, Any], origins: Mapping[str, str]
 ) -> Iterator[str]:
     """The lines of a table: its values first, then the tables in it."""
-    if path:
-        is_value = len(path) > 1 and not table  # an empty table that is no section
-        origin = origins.get(dotted(path), _DEFAULT)
-        yield f"\n[{dotted(path)}]{_comment(origin) if is_value else ''}\n"
+    origin = origins.get(dotted(path))  # of an empty table, which is a value like others
+    if path and (table or origin):
+        yield f"\n[{dotted(path)}]{_comment(origin) if origin else ''}\n"
     for key, value in table.items():
         if value is not None and not isinstance(value, Mapping):
             origin = origins.get(dotted((*path, key)), _DEFAULT)

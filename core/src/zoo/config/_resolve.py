@@ -119,7 +119,8 @@ class _Merged:
         """Forget the options of a thing that this layer replaces by another."""
         if section is None or "name" not in section.model_fields or "name" not in values:
             return
-        default = None if section.model_fields["name"].is_required() else section().name  # type: ignore[attr-defined]
+        info = section.model_fields["name"]
+        default = None if info.is_required() else info.default
         before, _ = self.leaves.get((key, "name"), (default, ""))
         if before in (None, values["name"]):
             return
