@@ -270,9 +270,17 @@ def test_a_hostile_tensor_file_with_a_matching_hash_is_refused(tmp_path, content
         load_checkpoint(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "content", [b"[]", b"NaN", b"{", b"[" * 100_000, b'{"a": ' + b"9" * 10_000 + b"}", b"\xff"]
-)
+HOSTILE_VALUES = {
+    "no object": b"[]",
+    "no number": b"NaN",
+    "cut": b"{",
+    "deep nesting": b"[" * 100_000,
+    "endless digits": b'{"a": ' + b"9" * 10_000 + b"}",
+    "no text": b"\xff",
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE_VALUES.values(), ids=HOSTILE_VALUES.keys())
 def test_hostile_values_with_a_matching_hash_are_refused(tmp_path, content):
     _forge(tmp_path, _header({}), content, {})
 

@@ -128,6 +128,14 @@ def test_of_many_that_want_one_folder_exactly_one_gets_it(tmp_path):
     assert sorted(outcomes) == ["made"] + ["refused"] * 7
 
 
+def test_a_folder_that_was_empty_a_moment_ago_and_is_taken_now_is_refused(tmp_path, monkeypatch):
+    RunFolder.create(tmp_path, model="m", dataset="d")
+    monkeypatch.setattr(Path, "iterdir", lambda _: iter(()))
+
+    with pytest.raises(RunFolderError, match="is not empty"):
+        RunFolder.create(tmp_path, model="m", dataset="d")
+
+
 def test_of_many_that_start_at_once_each_gets_its_own_default_folder(here):
     barrier, paths = threading.Barrier(8), []
 

@@ -110,7 +110,10 @@ def test_sizes_are_for_people(count, text):
     assert format_bytes(count) == text
 
 
-@pytest.mark.parametrize("text", ["NaN", "Infinity", "[" * 100_000, "{", ""])
+@pytest.mark.parametrize(
+    "text",
+    ["NaN", "Infinity", pytest.param("[" * 100_000, id="deep"), "{", pytest.param("", id="empty")],
+)
 def test_text_that_is_no_json_is_a_value_error(text):
     with pytest.raises(ValueError, match=r".+"):
         parse_json(text)
