@@ -84,7 +84,7 @@ def test_stage_maps_go_no_further_than_the_last_that_is_asked_for() -> None:
     network = resnet("resnet18", num_classes=2)
     network.layer3.register_forward_hook(lambda *_: pytest.fail("layer3 ran"))
 
-    maps = network.stage_maps(torch.zeros(2, 3, 32, 32), ("stem", "layer2"))
+    maps = network.stage_maps(torch.zeros(2, 3, 32, 32), ("layer2", "stem"))
 
     assert list(maps) == ["stem", "layer2"]
 
@@ -179,7 +179,7 @@ def test_the_linear_layer_starts_with_the_spread_that_is_asked_for() -> None:
     assert fc.bias.eq(0).all()
 
 
-@pytest.mark.parametrize("depths", [(2, 2, 2), (2, 2, 2, 2, 2), ()])
+@pytest.mark.parametrize("depths", [(2, 2, 2), (2, 2, 2, 2, 2), (), (2, 2, 2, 0)])
 def test_a_wrong_number_of_stages_is_refused(depths: tuple[int, ...]) -> None:
     with pytest.raises(ConfigError, match=f"{len(depths)} depths .* for 4 stages"):
         ResNet(BasicBlock, depths, num_classes=2)

@@ -16,6 +16,7 @@ better on ImageNet), as in torchvision and Goyal 2017.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from torch import Tensor, nn
@@ -25,7 +26,7 @@ from zoo.models import FrozenBatchNorm2d
 from zoo.structures import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
 Stem = Literal["imagenet", "cifar"]
 Shortcut = Literal["projection", "pad"]
@@ -185,6 +186,16 @@ class Bottleneck(nn.Module):
 
 Block = type[BasicBlock] | type[Bottleneck]
 
+
+def make_stage(
+    block: Block, in_channels: int, channels: int, stride: int, specs: Sequence[BlockSpec]
+) -> nn.Sequential:
+    """A block for each of ``specs``; the first changes channels and size, the others keep both."""
+    out_channels = channels * block.expansion
+    first = block(in_channels, channels, stride, specs[0])
+    return nn.Sequential(first, *(block(out_channels, channels, 1, spec) for spec in specs[1:]))
+
+
 # --- network ---------------------------------------------------------------------------------
 
 
@@ -226,40 +237,30 @@ class ResNet(nn.Module):
             ConfigError: the numbers of depths and channels differ, or the drop rate is no rate.
         """
         super().__init__()
-        if len(depths) != len(channels) or not depths:
-            raise ConfigError(
-                f"{len(depths)} depths {depths} for {len(channels)} stages of {channels} channels",
-                "Give one depth and one number of channels for each stage.",
-            )
-        if not 0 <= spec.drop_rate < 1:
-            raise ConfigError(f"a drop rate of {spec.drop_rate} is not in [0, 1)")
+        _check_numbers(depths, channels, spec.drop_rate)
         width = channels[0]
         if stem == "imagenet":
             self.conv1 = nn.Conv2d(in_channels, width, 7, stride=2, padding=3, bias=False)
             self.maxpool: nn.Module = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+            stem_stride, stride = 2, 4
         else:
             self.conv1 = conv3x3(in_channels, width)
             self.maxpool = nn.Identity()
+            stem_stride, stride = 1, 1
         self.bn1 = spec.norm(width)
         self.relu = nn.ReLU(inplace=True)
 
-        stem_stride, stride = (2, 4) if stem == "imagenet" else (1, 1)
         stages = [Stage("stem", width, stem_stride)]
-        num_blocks = sum(depths)
+        last = max(sum(depths) - 1, 1)
+        specs = iter([replace(spec, drop_rate=spec.drop_rate * i / last) for i in range(last + 1)])
         for index, (depth, stage_channels) in enumerate(zip(depths, channels, strict=True)):
             stage_stride = 1 if index == 0 else 2
-            blocks = nn.Sequential()
-            for position in range(depth):
-                block_index = sum(depths[:index]) + position
-                drop_rate = spec.drop_rate * block_index / max(num_blocks - 1, 1)
-                block_stride = stage_stride if position == 0 else 1
-                blocks.append(
-                    block(width, stage_channels, block_stride, replace(spec, drop_rate=drop_rate))
-                )
-                width = stage_channels * block.expansion
+            stage_specs = list(islice(specs, depth))
+            layer = make_stage(block, width, stage_channels, stage_stride, stage_specs)
+            self.add_module(f"layer{index + 1}", layer)
+            width = stage_channels * block.expansion
             stride *= stage_stride
             stages.append(Stage(f"layer{index + 1}", width, stride))
-            self.add_module(stages[-1].name, blocks)
         self.backbone_stages = tuple(stages)
 
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
@@ -281,8 +282,10 @@ class ResNet(nn.Module):
 
     def embed(self, images: Tensor) -> Tensor:
         """Images (n, c, h, w) -> the pooled feature h (n, d)."""
-        last = self.backbone_stages[-1].name
-        h: Tensor = self.avgpool(self.stage_maps(images, (last,))[last])
+        x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        for stage in self.backbone_stages[1:]:
+            x = getattr(self, stage.name)(x)
+        h: Tensor = self.avgpool(x)
         return h.flatten(1)
 
     def logits_and_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -302,14 +305,26 @@ class ResNet(nn.Module):
         """
         maps = {}
         x = self.relu(self.bn1(self.conv1(images)))
-        for stage in self.backbone_stages:
-            x = x if stage.name == "stem" else self.get_submodule(stage.name)(x)
-            if stage.name in out:
-                maps[stage.name] = x
+        if "stem" in out:
+            maps["stem"] = x
+        x = self.maxpool(x)
+        for stage in self.backbone_stages[1:]:
             if len(maps) == len(out):
                 break
-            x = self.maxpool(x) if stage.name == "stem" else x
+            x = getattr(self, stage.name)(x)
+            if stage.name in out:
+                maps[stage.name] = x
         return maps
+
+
+def _check_numbers(depths: tuple[int, ...], channels: tuple[int, ...], drop_rate: float) -> None:
+    if len(depths) != len(channels) or not depths or min(depths) < 1:
+        raise ConfigError(
+            f"{len(depths)} depths {depths} for {len(channels)} stages of {channels} channels",
+            "Give one depth, at least 1, and one number of channels for each stage.",
+        )
+    if not 0 <= drop_rate < 1:
+        raise ConfigError(f"a drop rate of {drop_rate} is not in [0, 1)")
 
 
 # --- variants --------------------------------------------------------------------------------
