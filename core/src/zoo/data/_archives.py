@@ -186,11 +186,11 @@ def read_idx(content: bytes, path: Path) -> NDArray[np.uint8]:
     Raises:
         DataError: the header says something else than the content has.
     """
-    if len(content) < 4 or content[:3] != bytes([0, 0, _IDX_UINT8]):
+    start = 4 + 4 * content[3] if len(content) >= 4 else 4
+    if len(content) < start or content[:3] != bytes([0, 0, _IDX_UINT8]):
         raise DataError(f"{path} is no IDX file of bytes", "Delete it, and download it again.")
-    start = 4 + 4 * content[3]
     shape = tuple(np.frombuffer(content[4:start], dtype=">u4").tolist())
-    values = np.frombuffer(content, dtype=np.uint8, offset=min(start, len(content)))
+    values = np.frombuffer(content, dtype=np.uint8, offset=start)
     if len(values) != np.prod(shape, dtype=np.int64):
         raise DataError(
             f"{path} has {len(values)} values, and its header says {shape}",

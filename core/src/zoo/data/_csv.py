@@ -41,7 +41,8 @@ def read_csv(path: Path, *, channels: int) -> dict[str, ImageFiles]:
     classes = tuple(sorted(set(training), key=natural_key))
     if len(classes) < 2:
         raise DataError(
-            f"{path} has {len(classes)} classes to train on ({', '.join(classes)}); two are needed",
+            f"{path} has {len(classes)} class{'es' * (not classes)} to train on"
+            f"{''.join(f', {name!r}' for name in classes)}; two are needed",
             "The columns are path, label and, if you like, split.",
         )
     splits: dict[str, list[_Row]] = {}

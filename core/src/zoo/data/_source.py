@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import platformdirs
 
 from zoo.cards import DatasetCard
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from zoo.registry import Registry
 
 Message = Callable[[str], None]
+_ROW = ("split", "size in bytes", "label")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,11 +73,16 @@ class Source:
             return None
         if list(self.classes) != record["classes"]:
             return f"the classes are {list(self.classes)}, and were {record['classes']}"
-        for split in sorted({*record["splits"], *self.splits}):
-            now = _rows(self.splits[split]) if split in self.splits else []
-            difference = _first_different_row(now, record["splits"].get(split, []))
-            if difference:
-                return f"{split}: {difference}"
+        now, before = _by_name(self.record()["splits"]), _by_name(record["splits"])
+        # Files that came or went first: they may have moved others to another split.
+        for name in sorted(before.keys() - now.keys()):
+            return f"{name} is missing"
+        for name in sorted(now.keys() - before.keys()):
+            return f"{name} is new"
+        for name in sorted(now):
+            for what, is_, was in zip(_ROW, now[name], before[name], strict=True):
+                if is_ != was:
+                    return f"{name} has another {what}: {is_}, and had {was}"
         return "the pixels differ"
 
 
@@ -180,7 +188,10 @@ def _with_validation(splits: Splits, data: DataConfig, message: Message) -> Spli
             f"val_fraction is {data.val_fraction}, which leaves a split without images",
             "Set data.val_fraction between 0 and 1.",
         )
-    train, val = stratified_split(whole.labels.numpy(), data.val_fraction, seed=data.split_seed)
+    keys = np.array([zlib.crc32(name.encode("utf-8", "surrogateescape")) for name in whole.names])
+    train, val = stratified_split(
+        whole.labels.numpy(), data.val_fraction, seed=data.split_seed, keys=keys
+    )
     message(
         f"No val split: {len(val)} of {len(whole)} images are held out, drawn by class with"
         f" split seed {data.split_seed}."
@@ -200,21 +211,17 @@ def _nothing_found(source: str, registry: Registry) -> UnknownNameError:
 
 
 def _rows(dataset: Dataset) -> list[list[Any]]:
-    """Name, size and label of each image, or one row for data that are no files."""
-    if isinstance(dataset, ImageFiles):
-        rows = zip(dataset.names, dataset.sizes_bytes, dataset.labels.tolist(), strict=True)
-        return [list(row) for row in rows]
-    return [[dataset.fingerprint(), len(dataset), 0]]
+    """Name, size and label of each image; nothing for data that are no files."""
+    if not isinstance(dataset, ImageFiles):
+        return []
+    rows = zip(dataset.names, dataset.sizes_bytes, dataset.labels.tolist(), strict=True)
+    return [list(row) for row in rows]
 
 
-def _first_different_row(now: list[list[Any]], before: list[list[Any]]) -> str | None:
-    present = {row[0]: row for row in now}
-    known = {row[0]: row for row in before}
-    for name in sorted({*present, *known}, key=str):
-        if name not in present:
-            return f"{name} is missing"
-        if name not in known:
-            return f"{name} is new"
-        if list(present[name]) != list(known[name]):
-            return f"{name} has another size or label"
-    return None
+def _by_name(splits: Mapping[str, list[list[Any]]]) -> dict[str, tuple[str, int, int]]:
+    """Split, size and label of each image."""
+    return {
+        name: (split, size_bytes, label)
+        for split, rows in splits.items()
+        for name, size_bytes, label in rows
+    }
