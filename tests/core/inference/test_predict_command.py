@@ -103,6 +103,19 @@ def test_json_is_one_document_alone_on_stdout(tiny_run: Path, album: Path, zoo: 
     assert document["skipped"] == []
 
 
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_answers_stay_on_stdout_beside_a_bar_on_a_terminal(
+    tiny_run: Path, album: Path, zoo: Zoo, monkeypatch: pytest.MonkeyPatch, form: list[str]
+) -> None:
+    _, plain, _ = zoo("predict", tiny_run, album, *form)
+
+    monkeypatch.setenv("FORCE_COLOR", "1")  # what makes rich take stderr for a terminal
+    _, out, err = zoo("predict", tiny_run, album, *form)
+
+    assert out == plain
+    assert "predicting" in err
+
+
 def test_batches_change_no_answer(tiny_run: Path, album: Path, zoo: Zoo) -> None:
     whole = zoo("predict", tiny_run, album)
 

@@ -10,11 +10,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 @contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(what: str, *, shown: bool = True) -> Iterator[Callable[[int, int], None]]:
     """Show how far something is.
 
     Args:
         what: is being done: "evaluating".
+        shown: False where answers on the same terminal show it well enough.
 
     Yields:
         A function to call with what is done and what there is in all.
@@ -26,8 +27,13 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
+    # rich would send what is printed on stdout to the bar's own stream.
     with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
+        *columns,
+        console=console,
+        transient=True,
+        redirect_stdout=False,
+        disable=not (shown and console.is_terminal),
     ) as progress:
         bar = progress.add_task(what, total=None)
 

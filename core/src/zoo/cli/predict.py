@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -85,7 +86,7 @@ def predict(  # noqa: PLR0913  (its options)
     )
     found: list[Prediction] = []
     lines = _Lines(images, predictor.classes)
-    with progress_bar("predicting") as progress:
+    with progress_bar("predicting", shown=json_ or not sys.stdout.isatty()) as progress:
         for prediction in workflows.predict(
             predictor,
             images,
