@@ -55,7 +55,7 @@ def choose_precision(name: str, device: torch.device) -> str:
 def has_fast_bf16(device: torch.device) -> bool:
     """Whether matrix products in bf16 are done by the hardware, not emulated."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and bool(_cpu_features() & {"avx512_bf16", "amx_bf16"})
 
 

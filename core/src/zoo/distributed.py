@@ -86,15 +86,16 @@ def on_main(function: Callable[[], T]) -> T:
     """
     if not _active():
         return function()
-    answer: tuple[T | None, Exception | None] = (None, None)
+    value: T | None = None
+    failure: Exception | None = None
     if is_main():
         try:
-            answer = (function(), None)
+            value = function()
         except Exception as error:  # noqa: BLE001 - it is raised again, everywhere
-            answer = (None, error)
-    value, error = from_main(answer)
-    if error is not None:
-        raise error
+            failure = error
+    value, failure = from_main((value, failure))
+    if failure is not None:
+        raise failure
     return cast("T", value)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+
 from zoo.cards import InputSpec
 from zoo.checkpoint import latest_checkpoint
 from zoo.config import Layer, RunConfig, resolve
@@ -121,19 +122,19 @@ def build_trainer(
 
 
 def restored(trainer: Trainer, folder: Path) -> Trainer:
-    """The trainer with the newest checkpoint of a folder."""
+    """The trainer with the newest checkpoint of a folder, if it has one."""
     newest = latest_checkpoint(folder / "checkpoints", warn=pytest.fail)
-    assert newest is not None
-    trainer.restore(newest)
+    if newest is not None:
+        trainer.restore(newest)
     return trainer
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def build() -> Callable[..., Trainer]:
     return build_trainer
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def restore() -> Callable[[Trainer, Path], Trainer]:
     return restored
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from torch import nn
+
 from zoo.config import Layer, RunConfig, resolve
 from zoo.errors import ConfigError, UnknownNameError
 from zoo.training import build_optimizer

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from zoo.config import Layer, resolve
 from zoo.errors import ConfigError, UnknownNameError
 from zoo.training import Schedule, depends_on_length

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+
 from zoo.checkpoint import load_best
 from zoo.errors import NonFiniteError, UnknownNameError, ZooError
 from zoo.training import Callback, Trainer
@@ -36,7 +37,7 @@ class Poison(Callback):
     def on_step_end(self, trainer: Trainer, progress: Any) -> None:
         if progress.step == self.step:
             forward = trainer.model.forward
-            trainer.model.forward = lambda images: forward(images) * math.nan  # type: ignore
+            trainer.model.forward = lambda images: forward(images) * math.nan
             self.before = values(trainer.model)
             self.before |= values(trainer.ema.model) if trainer.ema else {}
 
@@ -115,7 +116,7 @@ def test_the_average_follows_the_weights_by_its_formula(build: Build) -> None:
     average = values(trainer.model)["1.weight"]
     history = []
     trainer.optimizer.register_step_post_hook(
-        lambda *_: history.append(trainer.model[1].weight.detach().clone())  # type: ignore
+        lambda *_: history.append(trainer.model[1].weight.detach().clone())
     )
 
     trainer.fit()
@@ -133,7 +134,7 @@ def test_the_average_is_what_is_scored_and_kept(build: Build, folder: Path) -> N
     kept = load_best(folder / "best").tensors
     assert trainer.ema is not None
     torch.testing.assert_close(kept, values(trainer.ema.model), rtol=0, atol=0)
-    assert not torch.equal(kept["fc.weight"], trainer.model.fc.weight)  # type: ignore
+    assert not torch.equal(kept["fc.weight"], trainer.model.fc.weight)
 
 
 def test_the_rate_of_each_step_is_the_schedules(build: Build, recorder: Any) -> None:
@@ -231,7 +232,7 @@ def test_batch_norm_statistics_of_a_bad_forward_pass_go_back(build: Build) -> No
     trainer = build({"training": {"max_steps": 3}})
     trainer.fit()
     before = values(trainer.model)
-    trainer.model.conv.bias.data.fill_(math.inf)  # type: ignore
+    trainer.model.conv.bias.data.fill_(math.inf)
 
     with pytest.raises(NonFiniteError):
         trainer.train_step(next(iter(trainer._rest_of_epoch())))
@@ -259,7 +260,7 @@ def test_an_exception_in_a_callback_names_the_callback(build: Build) -> None:
 
     trainer = build(callbacks=[Faulty()])
 
-    with pytest.raises(ZooError, match="callback Faulty failed in on_epoch_end.*no such thing"):
+    with pytest.raises(ZooError, match=r"callback Faulty failed in on_epoch_end.*no such thing"):
         trainer.fit()
 
 

@@ -57,8 +57,8 @@ SETTINGS = (
             complete="dataset"),
     Setting("--recipe", "recipe", "One of `zoo list recipes`.", "NAME", complete="recipe"),
     Setting("--epochs", "training.epochs", "Passes over the training images.", "N", int),
-    Setting("--batch-size", "training.batch_size", "Images per step, over all processes.", "N", int),
-    Setting("--learning-rate", "optimizer.learning_rate", "The highest of the schedule.", "X", float),
+    Setting("--batch-size", "training.batch_size", "Images per step, of all processes.", "N", int),
+    Setting("--learning-rate", "optimizer.learning_rate", "The schedule's highest.", "X", float),
     Setting("--image-size", "data.image_size", "Height and width that the model sees.", "PX", int),
     Setting("--weights", "model.weights", "Published weights, or a file of them.", "NAME|FILE"),
     Setting("--device", "machine.device", "auto, cpu, cuda, cuda:N or mps.", "DEVICE"),
@@ -67,8 +67,8 @@ SETTINGS = (
     Setting("--workers", "data.workers", "Processes that read images.", "N", int),
     Setting("--seed", "training.seed", "Of everything random.", "N", int),
     Setting("--max-steps", "training.max_steps", "End after so many steps.", "N", int),
-    Setting("--time-limit", "training.time_limit_s", "End after so much training.", "SECONDS", float),
-    Setting("--patience", "training.patience", "End after N epochs without a better one.", "N", int),
+    Setting("--time-limit", "training.time_limit_s", "End after so long.", "SECONDS", float),
+    Setting("--patience", "training.patience", "End after N epochs without a best.", "N", int),
     Setting("--monitor", "training.monitor", "What best means: val/top1, val/loss, ...", "METRIC"),
     Setting("--save-every", "training.save_every", "Steps between checkpoints.", "N", int),
     Setting("--on-bad-image", "data.on_bad_image", "What to do with a broken image.", "fail|skip"),
@@ -88,18 +88,32 @@ def settings(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @click.argument("model", required=False, shell_complete=complete_names("model"))
 @settings
-@click.option("--freeze", multiple=True, metavar="PART",
-              help="What does not learn: backbone, or parts by name; may be repeated.")
-@click.option("--config", type=click.Path(path_type=Path), metavar="FILE",
-              help="Values by section and key, as TOML.")
-@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE",
-              help="Any key of the config: optimizer.momentum=0.9; may be repeated.")
+@click.option(
+    "--freeze",
+    multiple=True,
+    metavar="PART",
+    help="What does not learn: backbone, or parts by name; may be repeated.",
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Values by section and key, as TOML.",
+)
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any key of the config: optimizer.momentum=0.9; may be repeated.",
+)
 @click.option("--output", type=click.Path(path_type=Path), metavar="DIR", help="The run folder.")
-@click.option("--resume", type=click.Path(path_type=Path), metavar="RUN",
-              help="Go on with a run, exactly.")
+@click.option(
+    "--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with a run, exactly."
+)
 @click.option("--dry-run", is_flag=True, help="Check names and options, and print the config.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def train(  # noqa: PLR0913 - one for each option that sets no key
+def train(
     model: str | None,
     freeze: Sequence[str],
     config: Path | None,

@@ -23,7 +23,7 @@ class SampleKey(NamedTuple):
     """
 
     epoch: int
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody looks up in a key
     repeat: int = 0
 
 

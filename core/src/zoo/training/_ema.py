@@ -35,6 +35,6 @@ class Ema:
         if step % self._section.every_steps:
             return
         decay = 0.0 if step <= self._section.warmup_steps else self._section.decay
-        torch._foreach_lerp_(self._averages, self._weights, 1 - decay)  # noqa: SLF001
+        torch._foreach_lerp_(self._averages, self._weights, 1 - decay)
         for mean, tensor in self._copies:
             mean.copy_(tensor)

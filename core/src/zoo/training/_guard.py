@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Sequence
 
@@ -48,7 +47,7 @@ class NonFiniteGuard:
     def before_forward(self) -> None:
         """Copy the buffers."""
         if self._buffers:
-            torch._foreach_copy_(self._copies, self._buffers)  # noqa: SLF001
+            torch._foreach_copy_(self._copies, self._buffers)
 
     def before_update(self, norm: Tensor, step: int, keys: Sequence[SampleKey]) -> None:
         """Gate the update that follows.

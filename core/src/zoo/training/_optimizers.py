@@ -61,7 +61,7 @@ def lamb(
 ) -> Optimizer:
     """LAMB (You 2019, arXiv:1904.00962), timm's implementation."""
     try:
-        from timm.optim import Lamb
+        from timm.optim.lamb import Lamb
     except ImportError as error:
         raise ConfigError(
             "the optimizer lamb needs timm", "Install it: pip install 'zoo-core[lamb]'."

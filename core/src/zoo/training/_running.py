@@ -67,11 +67,11 @@ class RunningMetrics:
         """Add what ``tensors`` gave, of this process or of another."""
         for path, tensor in tensors.items():
             kind, name = path.split("/", 1)
-            tensor = tensor.to(self._device)
+            sums = tensor.to(self._device)
             if kind == "loss":
-                self._losses[name] = self._losses.get(name, 0) + tensor[:2]
-                self._weights[name] = float(tensor[2])
+                self._losses[name] = self._losses.get(name, 0) + sums[:2]
+                self._weights[name] = float(sums[2])
             else:
                 metric, key = name.rsplit("/", 1)
                 states = self._metrics[metric].states
-                states[key] = states[key] + tensor
+                states[key] = states[key] + sums

@@ -45,7 +45,10 @@ def constant() -> Curve:
 
 
 def step(
-    *, milestones: tuple[float, ...], gamma: float = 0.1, unit: Literal["epochs", "steps"] = "epochs"
+    *,
+    milestones: tuple[float, ...],
+    gamma: float = 0.1,
+    unit: Literal["epochs", "steps"] = "epochs",
 ) -> Curve:
     """Times ``gamma`` at each milestone (He 2015: /10 at 32k and 48k steps)."""
 
@@ -176,9 +179,7 @@ class Schedule:
             self._shape.waited = state["waited"]
 
 
-def build_curve(
-    config: RunConfig, origins: Mapping[str, str] | None = None
-) -> Curve | Plateau:
+def build_curve(config: RunConfig, origins: Mapping[str, str] | None = None) -> Curve | Plateau:
     """The schedule that the config names, its options checked.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 import time
@@ -95,7 +96,7 @@ class Trainer:
         callbacks: heard in this order, on rank 0.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a run is made of
         self,
         model: nn.Module,
         task: Task,
@@ -243,10 +244,15 @@ class Trainer:
     def _micro_batches(self, batch: Batch) -> Iterator[tuple[Batch, AbstractContextManager[None]]]:
         parts = math.ceil(len(batch) / (self._settings.micro_batch_size or len(batch)))
         bounds = [len(batch) * part // parts for part in range(parts + 1)]
-        for start, stop in zip(bounds, bounds[1:], strict=False):
-            waits = stop == len(batch) or not isinstance(self._module, DistributedDataParallel)
+        for start, stop in itertools.pairwise(bounds):
             rows = batch if parts == 1 else batch.rows(start, stop)
-            yield rows, nullcontext() if waits else self._module.no_sync()
+            yield rows, self._without_sync() if stop < len(batch) else nullcontext()
+
+    def _without_sync(self) -> AbstractContextManager[None]:
+        """Gradients stay on this process: more micro-batches follow."""
+        if isinstance(self._module, DistributedDataParallel):
+            return self._module.no_sync()
+        return nullcontext()
 
     def _after_step(self, batch: Batch) -> str | None:
         self.state = self.state.after_step(images=len(batch) * world_size())

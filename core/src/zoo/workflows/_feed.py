@@ -77,9 +77,7 @@ class Feed:
             world=world_size(),
         )
 
-        def validate(
-            model: nn.Module, progress: Callable[[int, int], None]
-        ) -> Mapping[str, float]:
+        def validate(model: nn.Module, progress: Callable[[int, int], None]) -> Mapping[str, float]:
             return evaluate(
                 model,
                 self._task,
@@ -118,4 +116,5 @@ def class_balance(split: Dataset) -> np.ndarray[tuple[int], np.dtype[np.float64]
         raise ConfigError("data.sampling = balanced needs data with a label for each image")
     labels = np.asarray(targets["labels"])
     counts = np.bincount(labels)
-    return 1.0 / counts[labels].astype(np.float64)
+    weights: np.ndarray[tuple[int], np.dtype[np.float64]] = 1.0 / counts[labels]
+    return weights

@@ -245,9 +245,7 @@ class Job:
         return model
 
     def _create_folder(self, output: Path | None) -> RunFolder:
-        return RunFolder.create(
-            output, model=self.plan.model.card.name, dataset=self.source.name
-        )
+        return RunFolder.create(output, model=self.plan.model.card.name, dataset=self.source.name)
 
     def _describe(self, folder: RunFolder) -> None:
         """Write what the run is; ``config.toml``, which makes it a run, last."""
@@ -318,9 +316,16 @@ class Job:
             run=folder,
             recipe=self.config.recipe,
         )
-        mode = "min" if monitor.endswith("loss") else "max"
-        console = self._stack.enter_context(ConsoleReporter(summary, monitor=monitor, mode=mode))
-        return [console, JsonLines(folder.metrics), *self._named_callbacks(folder), *self._callbacks]
+        console = ConsoleReporter(
+            summary, monitor=monitor, mode="min" if monitor.endswith("loss") else "max"
+        )
+        self._stack.enter_context(console)
+        return [
+            console,
+            JsonLines(folder.metrics),
+            *self._named_callbacks(folder),
+            *self._callbacks,
+        ]
 
     def _named_callbacks(self, folder: RunFolder) -> list[Callback]:
         built = []
