@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from torch import nn
 
 from zoo.errors import ConfigError
 from zoo.models import FrozenBatchNorm2d, build_model, freeze_batch_norms, freeze_parts
@@ -90,6 +91,13 @@ def test_a_model_that_names_no_head_has_no_part_called_backbone(registry) -> Non
         freeze_parts(build_model("flat", registry=registry), ["backbone"])
 
 
+def test_a_submodule_called_backbone_is_that_part() -> None:
+    model = nn.ModuleDict({"backbone": nn.BatchNorm2d(3), "neck": nn.Linear(3, 3)})
+
+    assert freeze_parts(model, ["backbone"]) == ["backbone.weight", "backbone.bias"]
+    assert not model.train()["backbone"].training
+
+
 def test_frozen_norms_give_what_the_norms_gave_in_evaluation(model) -> None:
     model.train()
     model(torch.rand(8, 3, 16, 16))
@@ -103,7 +111,7 @@ def test_frozen_norms_give_what_the_norms_gave_in_evaluation(model) -> None:
 
 
 def test_a_frozen_norm_loads_the_state_of_a_batch_norm() -> None:
-    norm = torch.nn.BatchNorm2d(3)
+    norm = nn.BatchNorm2d(3)
     norm(torch.rand(4, 3, 5, 5))
     frozen = FrozenBatchNorm2d(3)
 

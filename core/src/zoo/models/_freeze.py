@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MethodType
 from typing import Any
 
@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from zoo.errors import ConfigError, did_you_mean
+
+BACKBONE = "backbone"
 
 
 class FrozenBatchNorm2d(nn.Module):
@@ -99,8 +101,9 @@ def freeze_parts(model: nn.Module, parts: Sequence[str]) -> list[str]:
     }
     for parameter in frozen.values():
         parameter.requires_grad_(False)
+    belongs = [_membership(model, part) for part in parts]
     for name, module in model.named_modules():
-        if isinstance(module, _BatchNorm) and _within(name, parts, model):
+        if isinstance(module, _BatchNorm) and any(belongs_to(name) for belongs_to in belongs):
             module.train(False)
             # Bound to the instance, so that a deep copy (EMA) binds its own.
             module.train = MethodType(_stay_in_eval, module)  # type: ignore[method-assign]
@@ -111,29 +114,31 @@ def _stay_in_eval(module: nn.Module, mode: bool = True) -> nn.Module:  # noqa: A
     return module
 
 
-def _within(name: str, parts: Sequence[str], model: nn.Module) -> bool:
-    """Whether the module or parameter ``name`` belongs to one of the parts."""
-    head = getattr(model, "head_parts", ())
-    return any(
-        not _under(name, head) if part == "backbone" else _under(name, (part,)) for part in parts
-    )
+def _membership(model: nn.Module, part: str) -> Callable[[str], bool]:
+    """Says of the name of a parameter or module whether it belongs to the part."""
+    if part == BACKBONE and _has_implied_backbone(model):
+        head: tuple[str, ...] = model.head_parts  # type: ignore[assignment]
+        return lambda name: not any(_under(name, prefix) for prefix in head)
+    return lambda name: _under(name, part)
 
 
-def _under(name: str, prefixes: Sequence[str]) -> bool:
-    return any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
+def _has_implied_backbone(model: nn.Module) -> bool:
+    """Whether "backbone" means all but the head; a submodule of that name means itself."""
+    return hasattr(model, "head_parts") and not hasattr(model, BACKBONE)
+
+
+def _under(name: str, prefix: str) -> bool:
+    return name == prefix or name.startswith(f"{prefix}.")
 
 
 def _parameters_of(model: nn.Module, part: str) -> dict[str, nn.Parameter]:
-    names_head = part != "backbone" or hasattr(model, "head_parts")
-    found = {
-        name: parameter
-        for name, parameter in model.named_parameters()
-        if names_head and _within(name, (part,), model)
-    }
+    """The parameters of the part, by name."""
+    belongs = _membership(model, part)
+    found = {name: p for name, p in model.named_parameters() if belongs(name)}
     if found:
         return found
     parts = dict.fromkeys(name.partition(".")[0] for name, _ in model.named_parameters())
-    known = [*(["backbone"] if hasattr(model, "head_parts") else []), *parts]
+    known = [*([BACKBONE] if _has_implied_backbone(model) else []), *parts]
     near = did_you_mean(part, [*known, *(name for name, _ in model.named_modules() if name)])
     hint = f"Did you mean {' or '.join(near)}? " if near else ""
     raise ConfigError(
