@@ -8,7 +8,7 @@ What each kind of file becomes:
 - 16 bits a channel are scaled to 8 (65535 becomes 255), never clipped.
 - Floats must lie within 0 and 1, and are scaled by 255; other floats, and 32-bit integers, have no
   agreed white, and are refused.
-- CMYK and palettes become RGB; grey is the luma of ITU-R 601-2.
+- Colour profiles are not applied. CMYK and palettes become RGB; grey is the luma of ITU-R 601-2.
 - An image of too many pixels is refused from its header, before memory is taken for it.
 
 Whatever Pillow says or does, its global state stays as it is and its warnings stay inside.
@@ -82,7 +82,7 @@ def decode_image(
     except DataError:
         raise
     except Exception as error:  # decoders of broken files raise nearly anything
-        raise DataError(f"{name} is damaged: {_in_a_line(error)}", _SKIP) from error
+        raise _damaged(name, error) from error
     if channels == 1:
         pixels = pixels[:, :, None]
     return torch.from_numpy(pixels).permute(2, 0, 1)
@@ -125,6 +125,8 @@ def _open(content: bytes, name: str, max_pixels: int) -> Image.Image:
         raise DataError(
             f"{name} is no image that can be read; it begins with {start!r}", _SKIP
         ) from None
+    except Exception as error:  # readers of broken headers raise nearly anything
+        raise _damaged(name, error) from error
     if image.width * image.height > max_pixels:
         raise DataError(
             f"{name} has {image.width} x {image.height} px, more than {max_pixels:,} in all", _SKIP
@@ -185,6 +187,10 @@ def _check_white(image: Image.Image, name: str) -> None:
         " says what is white",
         "Save it with 8 or 16 bits, or as floats from 0 to 1.",
     )
+
+
+def _damaged(name: str, error: Exception) -> DataError:
+    return DataError(f"{name} is damaged: {_in_a_line(error)}", _SKIP)
 
 
 def _in_a_line(error: Exception) -> str:

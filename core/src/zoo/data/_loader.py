@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -141,7 +142,7 @@ class _Pool:
                 num_workers=workers,
                 worker_init_fn=_start_worker,
                 persistent_workers=True,
-                prefetch_factor=4,
+                prefetch_factor=2,
                 pin_memory=pin_memory,
                 timeout=timeout_s,
                 # Fork is quick and shares the cache; workers never use CUDA.
@@ -263,4 +264,5 @@ def _as_it_is(batch: Batch | ZooError) -> Batch | ZooError:
 
 
 def _start_worker(_: int) -> None:
-    torch.set_num_threads(1)
+    """Torch has one thread here already; what Ctrl-C means, the main process decides."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -17,6 +17,8 @@ def leave_out_bad_images(
     splits: Splits, message: Callable[[str], None]
 ) -> tuple[Splits, dict[str, str]]:
     """The splits without the files that cannot be decoded, and what is wrong with those."""
+    total = sum(len(dataset) for dataset in splits.values())
+    message(f"Decoding {total} images once, to leave out those that are damaged.")
     kept: dict[str, object] = {}
     bad: dict[str, str] = {}
     for split, dataset in splits.items():
@@ -28,7 +30,6 @@ def leave_out_bad_images(
             )
             kept[split] = dataset.only([i for i, fault in enumerate(faults) if fault is None])
     if bad:
-        total = sum(len(dataset) for dataset in splits.values())
         named = "\n".join(f"  {fault}" for fault in list(bad.values())[:_NAMED])
         more = f"\n  and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
         message(f"Left out {len(bad)} of {total} images:\n{named}{more}")
