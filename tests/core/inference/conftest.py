@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from zoo.registry import default_registry
 from zoo.runs import RunFolder
 
 PLUGIN = """
+from dataclasses import replace
 from pathlib import Path
 from zoo import InputSpec, WeightsCard
 
@@ -118,8 +120,8 @@ def tiny_run(plugin: None, tmp_path: Path, photos: Path, record: ModelRecord) ->
     save_best(folder.best, red_and_blue(), record.to_json())
     wrong = {f"model/{name}": -tensor for name, tensor in red_and_blue().items()}
     for step in (6, 9):
-        state = {"step": step, "epoch": step // 3}
-        save_checkpoint(folder.checkpoints, step, wrong, {"state": state}, keep_last=2)
+        values = {"record": replace(record, step=step, epoch=step // 3).to_json()}
+        save_checkpoint(folder.checkpoints, step, wrong, values, keep_last=2)
     return folder.path
 
 

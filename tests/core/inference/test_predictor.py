@@ -137,10 +137,10 @@ def test_the_checkpoint_that_is_asked_for_answers(
 def test_the_average_of_a_checkpoint_answers_where_the_run_has_one(
     tiny_run: Path, record: ModelRecord
 ) -> None:
-    save_best(tiny_run / "best", WEIGHTS, replace(record, ema=True).to_json())
     wrong = {f"model/{name}": -tensor for name, tensor in WEIGHTS.items()}
     right = {f"ema/{name}": tensor for name, tensor in WEIGHTS.items()}
-    save_checkpoint(tiny_run / "checkpoints", 12, wrong | right, {}, keep_last=2)
+    values = {"record": replace(record, ema=True).to_json()}
+    save_checkpoint(tiny_run / "checkpoints", 12, wrong | right, values, keep_last=2)
 
     predictor = load_run(tiny_run, checkpoint="last")
 

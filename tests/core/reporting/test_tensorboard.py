@@ -29,7 +29,7 @@ def curves(folder):
 
 @NEEDS_TENSORBOARD
 def test_epochs_and_logged_steps_are_curves(tmp_path, drive, result):
-    board = TensorBoard(tmp_path)
+    board = TensorBoard(folder=tmp_path)
 
     trainer = drive(board)
     board.on_fit_end(trainer, result)
@@ -42,11 +42,11 @@ def test_epochs_and_logged_steps_are_curves(tmp_path, drive, result):
 
 @NEEDS_TENSORBOARD
 def test_after_a_resume_each_step_is_shown_once(tmp_path, drive, result):
-    killed = TensorBoard(tmp_path)
+    killed = TensorBoard(folder=tmp_path)
     drive(killed, last=6)
     killed.state_dict()
 
-    resumed = TensorBoard(tmp_path)
+    resumed = TensorBoard(folder=tmp_path)
     trainer = drive(resumed, first=4)
     resumed.on_fit_end(trainer, result)
 
@@ -58,7 +58,7 @@ def test_without_tensorboard_the_command_that_installs_it_is_named(tmp_path, mon
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
 
     with pytest.raises(UsageError, match=r"pip install 'zoo-core\[tensorboard\]'") as error:
-        TensorBoard(tmp_path)
+        TensorBoard(folder=tmp_path)
 
     assert error.value.exit_code == 2
     assert list(tmp_path.iterdir()) == []

@@ -16,6 +16,7 @@ from zoo.config import Layer, RunConfig, resolve
 from zoo.data import Loader, epoch_batches, evaluation_batches
 from zoo.data._resident import Resident
 from zoo.evaluation import evaluate
+from zoo.runs import RunFolder
 from zoo.tasks import ClassificationTask
 from zoo.training import Callback, Destination, Trainer, TrainingData, seed_everything
 
@@ -113,8 +114,7 @@ def build_trainer(
         validate=validate,
         destination=folder
         and Destination(
-            folder / "checkpoints",
-            folder / "best",
+            RunFolder(folder),
             lambda state, metrics: {"epoch": state.epoch + 1, "metrics": dict(metrics)},
         ),
         callbacks=callbacks,

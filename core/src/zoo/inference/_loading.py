@@ -214,22 +214,21 @@ def _check_installed(registry: Registry, kind: str, name: str, record: ModelReco
 def _read_run(
     folder: RunFolder, checkpoint: str, warn: Callable[[str], None]
 ) -> tuple[ModelRecord, Mapping[str, Tensor]]:
-    """The record and the weights of a run's checkpoint; the record lies beside the best."""
+    """The record and the weights of a run's checkpoint."""
     if checkpoint not in ("best", "last") and not _STEP.fullmatch(checkpoint):
         raise UsageError(f"unknown checkpoint {checkpoint!r}", "Use best, last or step-N.")
-    best = load_best(folder.best)
-    record = ModelRecord.from_json(best.values)
     if checkpoint == "best":
-        return record, best.tensors
+        best = load_best(folder.best)
+        return ModelRecord.from_json(best.values), best.tensors
     state = _read_step(folder, checkpoint, warn)
+    record = ModelRecord.from_json(state.values.get("record", {}))
     prefix = "ema/" if record.ema else "model/"
     tensors = {
         name.removeprefix(prefix): tensor
         for name, tensor in state.tensors.items()
         if name.startswith(prefix)
     }
-    epoch = state.values.get("state", {}).get("epoch")
-    return replace(record, step=state.step, epoch=epoch, metrics={}), tensors
+    return replace(record, metrics={}), tensors
 
 
 def _precision_of_run(folder: RunFolder, device: torch.device) -> str:

@@ -21,13 +21,14 @@ class TensorBoard(Callback):
     """Writes what ``metrics.jsonl`` has as curves; a resume hides what is trained again.
 
     Args:
-        folder: where the event files go; show it with ``tensorboard --logdir FOLDER``.
+        folder: where the event files go; default: ``tensorboard/`` in the run folder.  Show it
+            with ``tensorboard --logdir FOLDER``.
 
     Raises:
         UsageError: tensorboard is not installed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, *, folder: Path | None = None) -> None:
         if importlib.util.find_spec("tensorboard") is None:
             raise UsageError(
                 "TensorBoard is not installed",
@@ -40,6 +41,10 @@ class TensorBoard(Callback):
         """Open a new event file; of older ones, nothing after the restored step is shown."""
         from torch.utils.tensorboard import SummaryWriter
 
+        if self.folder is None:
+            if trainer.destination is None:
+                raise UsageError("TensorBoard needs a folder", "Say TensorBoard(folder=...).")
+            self.folder = trainer.destination.folder.path / "tensorboard"
         with storage_errors(self.folder):
             self._writer = SummaryWriter(
                 str(self.folder), purge_step=trainer.progress.step + 1, flush_secs=10
@@ -62,7 +67,7 @@ class TensorBoard(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing to restore; what was logged so far goes to the disk with the checkpoint."""
-        if self._writer is not None:
+        if self._writer is not None and self.folder is not None:
             with storage_errors(self.folder):
                 self._writer.flush()
         return {}
@@ -70,12 +75,12 @@ class TensorBoard(Callback):
     def close(self) -> None:
         """Write and close; harmless when it is closed."""
         writer, self._writer = self._writer, None
-        if writer is not None:
+        if writer is not None and self.folder is not None:
             with storage_errors(self.folder):
                 writer.close()
 
     def _add(self, metrics: Mapping[str, float], progress: Progress) -> None:
-        if self._writer is None:
+        if self._writer is None or self.folder is None:
             raise RuntimeError("the event file is closed: on_fit_start opens it")
         with storage_errors(self.folder):
             for name, value in metrics.items():

@@ -5,7 +5,7 @@ from zoo.training._optimizers import OPTIMIZERS, build_optimizer, optimizer_opti
 from zoo.training._schedules import SCHEDULES, Schedule, build_curve, depends_on_length
 from zoo.training._snapshot import seed_everything
 from zoo.training._state import RunState
-from zoo.training._trainer import Destination, Trainer, TrainingData
+from zoo.training._trainer import Destination, Trainer, TrainingData, monitored
 
 __all__ = [
     "OPTIMIZERS",
@@ -21,6 +21,7 @@ __all__ = [
     "build_curve",
     "build_optimizer",
     "depends_on_length",
+    "monitored",
     "optimizer_options",
     "seed_everything",
 ]

@@ -8,7 +8,7 @@ model's own, without the prefix of any wrapper.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 from zoo.checkpoint import Checkpoint
 from zoo.distributed import gather_objects, is_main, rank
 from zoo.errors import CheckpointError
+from zoo.training._events import Callback
 from zoo.training._state import RunState
 
 if TYPE_CHECKING:
@@ -49,8 +50,9 @@ def capture(trainer: Trainer) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "state": asdict(replace(trainer.state, elapsed_s=trainer.elapsed_s())),
         "schedule": trainer.schedule.state_dict(),
         "scaler": trainer.scaler.state_dict(),
-        "callbacks": {type(c).__name__: c.state_dict() for c in trainer.callbacks},
+        "callbacks": {name: c.state_dict() for name, c in _by_name(trainer.callbacks).items()},
         "random": [part["values"] for part in everyone],
+        "record": trainer.describe_weights(),
     }
     return tensors, values
 
@@ -77,10 +79,19 @@ def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
     trainer.schedule.load_state_dict(values["schedule"])
     if trainer.scaler.is_enabled():
         trainer.scaler.load_state_dict(values["scaler"])
-    for callback in trainer.callbacks:
-        state = values["callbacks"].get(type(callback).__name__)
-        if state is not None:
-            callback.load_state_dict(state)
+    for name, callback in _by_name(trainer.callbacks).items():
+        if name in values["callbacks"]:
+            callback.load_state_dict(values["callbacks"][name])
+
+
+def _by_name(callbacks: Sequence[Callback]) -> dict[str, Callback]:
+    """Callbacks by class; a second one of a class has its number in the name."""
+    names: dict[str, Callback] = {}
+    for callback in callbacks:
+        name = type(callback).__name__
+        number = sum(known.split(" ")[0] == name for known in names)
+        names[f"{name} {number + 1}" if number else name] = callback
+    return names
 
 
 def _load(model: nn.Module, tensors: Mapping[str, Tensor], checkpoint: Checkpoint) -> None:

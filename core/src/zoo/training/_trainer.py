@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +22,7 @@ from zoo.data import BatchTransform, Loader
 from zoo.devices import autocast
 from zoo.distributed import Agreement, barrier, is_main, sum_over_ranks, world_size
 from zoo.errors import StoppedError, UnknownNameError, ZooError
+from zoo.runs import RunFolder
 from zoo.structures import Batch, SampleKey, Step, total_loss
 from zoo.tasks import Task
 from zoo.training._ema import Ema
@@ -61,13 +61,11 @@ class Destination:
     """Where a run keeps its state.
 
     Attributes:
-        checkpoints: folder of ``step-N/``.
-        best: folder of the weights that scored best.
+        folder: of the run.
         record: the values beside the best weights, from the state and the epoch's metrics.
     """
 
-    checkpoints: Path
-    best: Path
+    folder: RunFolder
     record: Callable[[RunState, Mapping[str, float]], Mapping[str, Any]]
 
 
@@ -125,8 +123,7 @@ class Trainer:
         self.running = RunningMetrics(task.metrics("train"), device)
         self.guard = NonFiniteGuard(model, self.optimizer, self.scaler, device)
         self.state = RunState()
-        self.monitor = self._settings.monitor or task.headline
-        self._rising = "loss" not in self.monitor and task.headline_mode == "max"
+        self.monitor, self.monitor_mode = monitored(task, config)
         self._learning = [p for p in model.parameters() if p.requires_grad]
         self._module = _wrap(TaskModule(model, task), device)
         self._interrupt, self._agreement = Interrupt(), Agreement()
@@ -215,6 +212,12 @@ class Trainer:
         restore(self, checkpoint)
         if self.state.end != "patience":
             self.state = replace(self.state, end=self._limit_reached())
+
+    def describe_weights(self) -> Mapping[str, Any]:
+        """What using the weights of now needs, with the metrics of the last evaluation."""
+        if self.destination is None:
+            return {}
+        return self.destination.record(self.state, self._last_metrics)
 
     def _rest_of_epoch(self) -> Iterator[Batch]:
         self._module.train()
@@ -313,13 +316,14 @@ class Trainer:
             raise UnknownNameError(
                 "metric", self.monitor, metrics, f"Measured: {', '.join(metrics)}."
             )
-        improved = self.state.improves(metrics[self.monitor], rising=self._rising)
+        improved = self.state.improves(metrics[self.monitor], rising=self.monitor_mode == "max")
         self.state = self.state.after_evaluation(metrics[self.monitor], improved=improved)
         self.schedule.after_evaluation(improved=improved)
         if improved and self.destination and is_main():
             self.guard.check()
-            values = self.destination.record(self.state, metrics)
-            save_best(self.destination.best, self.scored_model.state_dict(), values)
+            self._last_metrics = metrics
+            weights = self.scored_model.state_dict()
+            save_best(self.destination.folder.best, weights, self.describe_weights())
         patience = self._settings.patience
         return "patience" if patience and self.state.waited >= patience else None
 
@@ -336,7 +340,7 @@ class Trainer:
         tensors, values = capture(self)
         if is_main():
             path = save_checkpoint(
-                self.destination.checkpoints,
+                self.destination.folder.checkpoints,
                 self.state.step,
                 tensors,
                 values,
@@ -374,6 +378,13 @@ class Trainer:
             except Exception as error:
                 name = type(callback).__name__
                 raise ZooError(f"callback {name} failed in {event}: {error!r}") from error
+
+
+def monitored(task: Task, config: RunConfig) -> tuple[str, Literal["max", "min"]]:
+    """The metric that decides which weights are best, and whether more or less of it is better."""
+    name = config.training.monitor or task.headline
+    falls = "loss" in name or (name == task.headline and task.headline_mode == "min")
+    return name, "min" if falls else "max"
 
 
 class _LeaveEvaluation(Exception):  # noqa: N818

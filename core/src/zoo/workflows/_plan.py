@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from zoo.cards import DatasetCard, InputSpec, ModelCard, TaskCard
+from zoo.cards import DatasetCard, InputSpec, ModelCard, TaskCard, WeightsCard
 from zoo.config import (
     Layer,
     ResolvedConfig,
@@ -16,7 +15,6 @@ from zoo.config import (
     dump_config,
     resolve,
 )
-from zoo.errors import ConfigError, UnknownNameError
 from zoo.registry import Entry, Registry
 
 if TYPE_CHECKING:
@@ -30,7 +28,7 @@ class RunPlan:
     Attributes:
         resolved: the config, and where each value came from.
         source: of the data, as ``zoo.data.open_source`` takes it.
-        model_options, task_options, transforms: in the types that their factories ask for.
+        model_options, task_options, transforms, callbacks: in the types that factories ask for.
     """
 
     resolved: ResolvedConfig
@@ -40,6 +38,7 @@ class RunPlan:
     model_options: dict[str, Any]
     task_options: dict[str, Any]
     transforms: dict[str, Any]
+    callbacks: dict[str, dict[str, Any]]
 
     @property
     def config(self) -> RunConfig:
@@ -91,9 +90,9 @@ def plan_run(layers: Sequence[Layer], registry: Registry) -> RunPlan:
     source = asked.data.source or cast(TaskCard, task.card).default_dataset
     below = _dataset_layers(source, registry)
     if asked.recipe is None:
-        below.insert(0, _recipe_layer(card.recipe, model, registry))
+        below.insert(0, _recipe_layer(card.recipe, registry, on_card_of=model))
     else:
-        below.append(_recipe_layer(asked.recipe, model, registry))
+        below.append(_recipe_layer(asked.recipe, registry, on_card_of=model))
     return check_plan(resolve([*below, *layers]), registry)
 
 
@@ -112,6 +111,7 @@ def check_plan(resolved: ResolvedConfig, registry: Registry) -> RunPlan:
     Raises:
         UsageError: an unknown name or option, or a value of the wrong type.
     """
+    from zoo.checkpoint import resolve_weights
     from zoo.training import build_curve, optimizer_options
 
     config, origins = resolved.config, resolved.origins
@@ -142,27 +142,24 @@ def check_plan(resolved: ResolvedConfig, registry: Registry) -> RunPlan:
             provided=("train", "spec", "seed", "num_classes"),
             origins=origins,
         ),
+        callbacks={
+            name: check_options(
+                f"callbacks.{name}",
+                registry.load(registry.get("callback", name)),
+                options,
+                origins=origins,
+            )
+            for name, options in config.callbacks.items()
+        },
     )
-    _check_weights(plan)
+    if config.model.weights is not None:
+        resolve_weights(plan.model_card, config.model.weights)
     return plan
 
 
-def _check_weights(plan: RunPlan) -> None:
-    name = plan.config.model.weights
-    published = [w.name for w in plan.model_card.weights]
-    if name is None or name in published or Path(name).is_file():
-        return
-    if Path(name).suffix in (".safetensors", ".pth", ".pt"):
-        raise ConfigError(f"--weights {name}: there is no such file")
-    known = f"Published: {', '.join(published) or 'none'}; or give a .safetensors or .pth file."
-    raise UnknownNameError(f"weights of {plan.model_card.name}", name, published, known)
-
-
-def _recipe_layer(name: str, model: Entry, registry: Registry) -> Layer:
-    """The recipe of that name; a model's own plugin comes first."""
-    own = f"{model.plugin}:{name}"
-    full_names = {entry.full_name for entry in registry.entries("recipe")}
-    entry = registry.get("recipe", own if own in full_names else name)
+def _recipe_layer(name: str, registry: Registry, *, on_card_of: Entry) -> Layer:
+    """The recipe of that name; the model's own plugin comes first."""
+    entry = registry.get("recipe", name, on_card_of=on_card_of)
     return Layer(f"recipe {entry.full_name}", registry.load(entry)())
 
 
@@ -174,16 +171,15 @@ def _dataset_layers(source: str, registry: Registry) -> list[Layer]:
     return []
 
 
-def named_weights(plan: RunPlan, *, message: Callable[[str], None]) -> dict[str, Tensor]:
+def read_named_weights(plan: RunPlan, *, message: Callable[[str], None]) -> dict[str, Tensor]:
     """The tensors of ``model.weights``: a published set, fetched if need be, or a file.
 
     Raises:
         WeightsError: they cannot be had, or are not what was published.
     """
-    from zoo.checkpoint import fetch_weights, read_weights
+    from zoo.checkpoint import fetch_weights, read_weights, resolve_weights
 
-    name = str(plan.config.model.weights)
-    for card in plan.model_card.weights:
-        if card.name == name:
-            return read_weights(fetch_weights(card, message=message))
-    return read_weights(Path(name))
+    chosen = resolve_weights(plan.model_card, str(plan.config.model.weights))
+    if isinstance(chosen, WeightsCard):
+        chosen = fetch_weights(chosen, message=message)
+    return read_weights(chosen)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from zoo.checkpoint import latest_checkpoint, load_weights
-from zoo.config import Layer, check_options, dump_config, load_config
+from zoo.config import Layer, dump_config, load_config
 from zoo.data import Source, open_source
 from zoo.devices import choose_device, choose_precision, describe_device
 from zoo.distributed import is_main, is_main_process, on_main, process_group, rank
@@ -32,10 +32,11 @@ from zoo.training import (
     RunState,
     Trainer,
     depends_on_length,
+    monitored,
     seed_everything,
 )
 from zoo.workflows._feed import Feed
-from zoo.workflows._plan import RunPlan, check_plan, named_weights, overlay, plan_run
+from zoo.workflows._plan import RunPlan, check_plan, overlay, plan_run, read_named_weights
 
 Message = Callable[[str], None]
 
@@ -215,6 +216,7 @@ class Job:
             Feed(self.plan, self.source, self.task, pin_memory=self.device.type == "cuda")
         )
         self.model = self._build_model()
+        self._named_callbacks = self._build_callbacks()
 
     def _build_task(self) -> Task:
         factory = self.registry.load(self.plan.task)
@@ -233,7 +235,7 @@ class Job:
             **self.plan.model_options,
         )
         if self.config.model.weights:
-            tensors = named_weights(self.plan, message=self._say)
+            tensors = read_named_weights(self.plan, message=self._say)
             self._say(str(load_weights(model, tensors)))
         freeze_parts(model, self.config.model.freeze)
         memory_format = (
@@ -263,7 +265,7 @@ class Job:
             device=self.device,
             precision=self.config.machine.precision,
             validate=self.feed.validation(self.device),
-            destination=Destination(folder.checkpoints, folder.best, self._record),
+            destination=Destination(folder, self._record),
             callbacks=self._all_callbacks(folder),
         )
         seed_everything(self.config.training.seed, rank())
@@ -302,7 +304,7 @@ class Job:
         return record.to_json()
 
     def _all_callbacks(self, folder: RunFolder) -> list[Callback]:
-        monitor = self.config.training.monitor or self.task.headline
+        monitor, mode = monitored(self.task, self.config)
         summary = RunSummary(
             model=self.plan.model.card.name,
             num_params=sum(p.numel() for p in self.model.parameters()),
@@ -316,24 +318,21 @@ class Job:
             run=folder,
             recipe=self.config.recipe,
         )
-        console = ConsoleReporter(
-            summary, monitor=monitor, mode="min" if monitor.endswith("loss") else "max"
-        )
+        console = ConsoleReporter(summary, monitor=monitor, mode=mode)
         self._stack.enter_context(console)
         return [
             console,
             JsonLines(folder.metrics),
-            *self._named_callbacks(folder),
+            *self._named_callbacks,
             *self._callbacks,
         ]
 
-    def _named_callbacks(self, folder: RunFolder) -> list[Callback]:
-        built = []
-        for name, options in self.config.callbacks.items():
-            factory = self.registry.load(self.registry.get("callback", name))
-            checked = check_options(f"callbacks.{name}", factory, options, provided=("folder",))
-            built.append(factory(folder=folder.path / name, **checked))
-        return built
+    def _build_callbacks(self) -> list[Callback]:
+        """Those that the config switches on."""
+        return [
+            self.registry.load(self.registry.get("callback", name))(**options)
+            for name, options in self.plan.callbacks.items()
+        ]
 
     def _say(self, message: str) -> None:
         if is_main_process():
