@@ -224,6 +224,39 @@ def test_images_have_the_channels_that_were_asked_for(photos: Path, opened: Open
     assert source.splits["train"].load(0).image.shape[0] == 1
 
 
+def test_a_class_may_be_named_as_a_split(
+    tmp_path: Path, write_image: Write, opened: Opener
+) -> None:
+    for name in ("bus", "car", "train"):
+        write_image(tmp_path / name / "1.png")
+        write_image(tmp_path / name / "2.png")
+
+    assert opened(tmp_path).classes == ("bus", "car", "train")
+
+
+def test_masks_may_be_classes_where_the_user_says_so(
+    tmp_path: Path, write_image: Write, opened: Opener
+) -> None:
+    for name in ("images/1.png", "images/2.png", "masks/1.png", "masks/2.png"):
+        write_image(tmp_path / name)
+
+    assert opened(f"folders:{tmp_path}").classes == ("images", "masks")
+
+
+def test_the_images_before_a_split_was_drawn_are_kept(
+    photos: Path, tmp_path: Path, write_image: Write, opened: Opener
+) -> None:
+    for split in ("train", "val"):
+        for name in ("a", "b"):
+            write_image(tmp_path / "own" / split / name / "1.png")
+
+    whole = opened(photos).whole
+
+    assert whole is not None
+    assert len(whole) == 20
+    assert opened(tmp_path / "own").whole is None
+
+
 # What cannot be used
 
 
@@ -258,6 +291,10 @@ def test_one_class_is_too_few_and_an_inner_folder_is_suggested(
         (["train/a/1.png", "train/b/1.png", "val/1.png"], "val has no images", "no class folder"),
         (["val/a/1.png", "valid/a/1.png"], "both the val split", "Rename one"),
         (["data.csv"], "not recognised", "Did you mean .*data.csv"),
+        (["val/a/1.png", "val/b/1.png"], "has val, and no train folder", "name .*/val itself"),
+        (["Annotations/x.txt", "JPEGImages/1.png"], "looks like Pascal VOC", "say folders:"),
+        (["images/1.png", "masks/1.png"], "looks like images with masks", "say folders:"),
+        (["images/train/1.png", "labels/train/1.txt"], "looks like YOLO", "say folders:"),
     ],
 )
 def test_folders_that_do_not_fit_are_explained(

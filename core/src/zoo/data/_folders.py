@@ -47,12 +47,18 @@ def read_folders(root: Path, *, channels: int) -> dict[str, ImageFiles]:
     """The splits of class folders; flat class folders are one split named "all".
 
     Raises:
-        DataError: no images, fewer than two classes, an empty class, or a class that training
-            does not have.
+        DataError: no images, fewer than two classes, an empty class, a class that training does
+            not have, or splits without a training one.
     """
     splits = split_folders(root)
-    if "train" not in splits:
+    if not _has_splits(root, splits):
         return {"all": _read_split(root, root, None, channels)}
+    if "train" not in splits:
+        found = splits.popitem()[1]
+        raise DataError(
+            f"{root} has {found.name}, and no train folder",
+            f"Put training images into train/CLASS, or name {found} itself for the images in it.",
+        )
     train = _read_split(root, splits["train"], None, channels)
     others = {
         split: _read_split(root, folder, train.classes, channels)
@@ -60,6 +66,14 @@ def read_folders(root: Path, *, channels: int) -> dict[str, ImageFiles]:
         if split != "train"
     }
     return {"train": train, **others}
+
+
+def _has_splits(root: Path, splits: Mapping[str, Path]) -> bool:
+    """Whether those folders hold classes; a class of vehicles may be named "train"."""
+    others = len(subfolders(root)) - len(splits)
+    return any(subfolders(folder) for folder in splits.values()) or (
+        "train" in splits and not others
+    )
 
 
 def _read_split(

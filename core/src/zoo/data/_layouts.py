@@ -15,6 +15,17 @@ LAYOUTS: dict[str, Callable[..., dict[str, ImageFiles]]] = {
     "csv": read_csv,
 }
 
+"""By name, as in ``layout:path``; each is called with the path and the channels to decode to."""
+
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
+_NOT_READ = {
+    "Pascal VOC": {"annotations", "jpegimages"},
+    "COCO": {"annotations", "train2017"},
+    "YOLO": {"images", "labels"},
+    "images with masks": {"images", "masks"},
+}
+"""Layouts that would pass for class folders, by the folders (in lower case) that tell them."""
+
 
 def recognise(path: Path) -> str:
     """The layout of a file or folder.
@@ -25,11 +36,21 @@ def recognise(path: Path) -> str:
     if path.is_file():
         if path.suffix.lower() in (".csv", ".tsv"):
             return "csv"
+        packed = path.suffix.lower() in _ARCHIVES
         raise DataError(
             f"{path} is neither a folder nor a .csv or .tsv file",
-            f"Give a folder of class folders, or csv:{path} if it lists path and label.",
+            "Unpack it, and give the folder."
+            if packed
+            else f"Give a folder of class folders, or csv:{path} if it lists path and label.",
         )
-    if subfolders(path):
+    folders = {folder.name.lower() for folder in subfolders(path)}
+    for other, needed in _NOT_READ.items():
+        if needed <= folders:
+            raise DataError(
+                f"{path} looks like {other} ({' and '.join(sorted(needed))}), which is not read",
+                f"If these are class folders all the same, say folders:{path}.",
+            )
+    if folders:
         return "folders"
     tables = sorted([*path.glob("*.csv"), *path.glob("*.tsv")])
     loose = find_images(path)

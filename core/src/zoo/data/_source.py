@@ -40,6 +40,7 @@ class Source:
         classes: of every split.
         card: of a registered data set.
         bad_images: paths that were left out, by what is wrong with each.
+        whole: all images, where the splits were drawn here; None where the source has its own.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Source:
     classes: tuple[str, ...]
     card: DatasetCard | None = None
     bad_images: Mapping[str, str]
+    whole: Dataset | None = None
 
     def fingerprint(self) -> str:
         """SHA-256 of what all splits hold: equal where the data are equal, wherever they lie."""
@@ -159,6 +161,7 @@ def _finish(
     bad_images: dict[str, str] = {}
     if data.on_bad_image == "skip":
         splits, bad_images = leave_out_bad_images(splits, message)
+    whole = next(iter(splits.values())) if len(splits) == 1 else None
     splits = _with_validation(splits, data, message)
     for split, dataset in splits.items():
         if not len(dataset):
@@ -170,6 +173,7 @@ def _finish(
         classes=splits["train"].classes,
         card=card,
         bad_images=bad_images,
+        whole=whole,
     )
 
 
