@@ -200,9 +200,9 @@ def test_a_sample_that_fails_is_named_without_a_wall_of_words(
     ("fault", "cause"),
     [
         (hang, "no batch for 2 s while reading /photos/7.jpg"),
-        (kill_itself, "died while reading /photos/7.jpg"),
-        (leave, "died while reading /photos/7.jpg"),
-        (segfault, "died while reading /photos/7.jpg"),
+        (kill_itself, r"died while reading /photos/7.jpg \(SIGKILL\)"),
+        (leave, r"died while reading /photos/7.jpg \(exit code 3\)"),
+        (segfault, r"died while reading /photos/7.jpg \(SIGSEGV|died .*exit code"),
     ],
 )
 def test_a_worker_that_dies_or_hangs_ends_with_the_sample_and_leaves_nobody(
@@ -218,6 +218,30 @@ def test_a_worker_that_dies_or_hangs_ends_with_the_sample_and_leaves_nobody(
 
     assert children() <= children_before
     assert {name for name in os.listdir("/dev/shm") if "torch" in name} <= shared_before  # noqa: PTH208
+
+
+def test_a_worker_that_dies_says_so_when_a_batch_is_asked_for_and_not_before(
+    opened: list[Loader],
+) -> None:
+    loader = Loader(Numbers(5, kill_itself), None, workers=1, cache="none", timeout_s=2)
+    opened.append(loader)
+    batches = loader.batches(evaluation_batches(12, batch_size=2))
+    next(batches)
+
+    time.sleep(0.5)  # the worker reads ahead and dies, and nothing is raised here
+
+    with pytest.raises(DataError, match=r"died while reading /photos/5.jpg"):
+        list(batches)
+
+
+def test_a_loader_goes_on_after_a_worker_died(opened: list[Loader]) -> None:
+    loader = Loader(Numbers(11, kill_itself), None, workers=2, cache="none", timeout_s=2)
+    opened.append(loader)
+    plan = evaluation_batches(12, batch_size=2)
+    with pytest.raises(DataError, match="died"):
+        list(loader.batches(plan))
+
+    assert len(list(loader.batches(plan[:5]))) == 5
 
 
 def children() -> set[str]:
@@ -309,3 +333,16 @@ def test_reading_changes_no_file(photos: Path, opened: list[Loader]) -> None:
     after = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in photos.rglob("*.png")}
     assert after == before
     assert len(before) == 20
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("dataset", [Numbers(), Resident()], ids=["files", "resident"])
+def test_batches_for_cuda_are_pinned(dataset: Dataset, workers: int, opened: list[Loader]) -> None:
+    loader = Loader(dataset, None, workers=workers, pin_memory=True)
+    opened.append(loader)
+
+    batches = list(loader.batches(evaluation_batches(12, batch_size=4)))
+
+    assert all(batch.images.is_pinned() for batch in batches)
+    assert all(batch.targets["labels"].is_pinned() for batch in batches)

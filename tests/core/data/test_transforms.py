@@ -528,3 +528,19 @@ def test_training_leaves_the_batch_it_was_given_alone() -> None:
 def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         transforms(**options)
+
+
+# CUDA
+
+
+@pytest.mark.cuda
+def test_the_device_changes_no_more_than_rounding() -> None:
+    stage = transforms(crop="none", shift=0.1, erase=0.5, mixup=0.2, cutmix=1.0).batch
+    batch = batch_of(16, size=8)
+
+    on_device = stage(batch.pin_memory().to(torch.device("cuda")))
+    on_host = stage(batch)
+
+    assert on_device.images.device.type == "cuda"
+    assert torch.allclose(on_device.images.cpu(), on_host.images, atol=1e-4)
+    assert torch.equal(on_device.targets["mix_weight"].cpu(), on_host.targets["mix_weight"])

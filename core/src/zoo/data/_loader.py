@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
-import signal
-import sys
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Literal
-
-import torch
-from torch.utils.data import DataLoader, get_worker_info
-from torch.utils.data._utils import signal_handling
+from typing import Literal
 
 from zoo.data._cache import cache_images
 from zoo.data._dataset import Dataset, ResidentDataset
 from zoo.data._reading import Reader, ResidentReader, SampleReader
 from zoo.data._transforms import SampleTransform
-from zoo.errors import DataError, ZooError
+from zoo.data._workers import WorkerPool
 from zoo.structures import Batch, SampleKey
-
-_IDLE = -1
-_PID, _INDEX = 0, 1
-_CLOSE_TIMEOUT_S = 5.0
 
 
 class Loader:
@@ -60,8 +47,7 @@ class Loader:
         self._pin_memory = pin_memory
         self._cache = cache
         self._timeout_s = timeout_s
-        self._reader: Reader | None = None
-        self._pool: _Pool | None = None
+        self._running: _InProcess | WorkerPool | None = None
 
     def batches(self, plan: Sequence[Sequence[SampleKey]]) -> Iterator[Batch]:
         """The batches of the plan.
@@ -69,37 +55,33 @@ class Loader:
         Raises:
             DataError: a sample cannot be read, or a worker died or hung; names sample and file.
         """
-        if self._reader is None:
-            self._prepare()
-        if self._pool is not None:
-            yield from self._pool.batches(plan)
-            return
-        assert self._reader is not None  # noqa: S101
-        for keys in plan:
-            batch = self._reader.read(keys)
-            yield batch.pin_memory() if self._pin_memory else batch
+        if self._running is None:
+            self._running = self._start()
+        return self._running.batches(plan)
 
     def close(self) -> None:
-        """End the workers."""
-        if self._pool is not None:
-            self._pool.close()
-            self._pool = None
-        self._reader = None
+        """End the workers; a later iteration starts new ones."""
+        if self._running is not None:
+            self._running.close()
+            self._running = None
 
-    def _prepare(self) -> None:
-        """On first use: fill the cache, then start workers, which share its memory."""
+    def _start(self) -> _InProcess | WorkerPool:
+        """Fill the cache, then start workers, which share its memory."""
         if self._transform is None and isinstance(self._dataset, ResidentDataset):
-            self._reader = ResidentReader(self._dataset)
-            return
+            return _InProcess(ResidentReader(self._dataset), pin_memory=self._pin_memory)
         dataset = cache_images(self._dataset, self._cache)
         in_memory = dataset is not self._dataset or isinstance(dataset, ResidentDataset)
         reader = SampleReader(dataset, self._transform)
         workers = self._choose_workers(in_memory)
-        self._reader = reader
-        if workers:
-            self._pool = _Pool(
-                reader, dataset, workers, pin_memory=self._pin_memory, timeout_s=self._timeout_s
-            )
+        if workers == 0:
+            return _InProcess(reader, pin_memory=self._pin_memory)
+        return WorkerPool(
+            reader,
+            workers,
+            describe=dataset.describe,
+            pin_memory=self._pin_memory,
+            timeout_s=self._timeout_s,
+        )
 
     def _choose_workers(self, in_memory: bool) -> int:
         """As asked; else none where nothing is decoded for a CPU, which needs its cores itself."""
@@ -117,152 +99,17 @@ def usable_cpus() -> int:
     return max(1, cpus // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
-class _Pool:
-    """Persistent workers behind a ``DataLoader``, and the words for what happens to them."""
+class _InProcess:
+    """Reads when asked, in this process."""
 
-    def __init__(
-        self,
-        reader: SampleReader,
-        dataset: Dataset,
-        workers: int,
-        *,
-        pin_memory: bool,
-        timeout_s: float,
-    ) -> None:
-        self._dataset = dataset
-        self._timeout_s = timeout_s
-        self._plan = _PlanSampler()
-        # Each worker's process id and the sample it is at, in memory that all share.
-        self._at = torch.full((workers, 2), _IDLE, dtype=torch.int64).share_memory_()
-        with _no_advice():
-            self._loader: DataLoader[Any] = DataLoader(
-                _WorkerSide(reader, self._at),  # type: ignore[arg-type]
-                batch_sampler=self._plan,  # type: ignore[arg-type]
-                collate_fn=_as_it_is,  # type: ignore[arg-type]
-                num_workers=workers,
-                worker_init_fn=_start_worker,
-                persistent_workers=True,
-                prefetch_factor=2,
-                pin_memory=pin_memory,
-                timeout=timeout_s,
-                # Fork is quick and shares the cache; workers never use CUDA.
-                multiprocessing_context="fork" if sys.platform == "linux" else None,
-            )
+    def __init__(self, reader: Reader, *, pin_memory: bool) -> None:
+        self._reader = reader
+        self._pin_memory = pin_memory
 
     def batches(self, plan: Sequence[Sequence[SampleKey]]) -> Iterator[Batch]:
-        self._plan.plan = plan
-        with _no_advice():
-            iterator = iter(self._loader)
-        for _ in range(len(plan)):
-            answer = self._next(iterator)
-            if isinstance(answer, ZooError):
-                raise answer
-            yield answer
+        for keys in plan:
+            batch = self._reader.read(keys)
+            yield batch.pin_memory() if self._pin_memory else batch
 
     def close(self) -> None:
-        iterator = self._loader._iterator  # noqa: SLF001  (DataLoader has no public way to end)
-        if iterator is not None:
-            iterator._shutdown_workers()  # type: ignore[attr-defined]  # noqa: SLF001
-            self._loader._iterator = None  # noqa: SLF001
-
-    def _next(self, iterator: Iterator[Any]) -> Any:
-        try:
-            return next(iterator)
-        except RuntimeError as error:
-            if "DataLoader" not in str(error):
-                raise
-            failure = self._explain(str(error))
-            self._kill_workers()
-            raise failure from error
-
-    def _explain(self, text: str) -> DataError:
-        """Which sample the workers that died, or all that hang, were at."""
-        dead = {
-            int(pid)
-            for pids in re.findall(r"pid(?:\(s\))? ([\d, ]+)", text)
-            for pid in re.findall(r"\d+", pids)
-        }
-        at = [
-            self._dataset.describe(index)
-            for pid, index in self._at.tolist()
-            if index != _IDLE and (not dead or pid in dead)
-        ]
-        where = f" while reading {' or '.join(at)}" if at else ""
-        if not dead:
-            return DataError(
-                f"a loader process gave no batch for {self._timeout_s:g} s{where}",
-                "Check that the file and its disk can be read.",
-            )
-        return DataError(
-            f"a loader process died{where}: {text.strip().splitlines()[0]}",
-            "It may have run out of memory (or of /dev/shm, in a container): try fewer workers.",
-        )
-
-    def _kill_workers(self) -> None:
-        """A hung worker does not hear a polite request to end."""
-        iterator: Any = self._loader._iterator  # noqa: SLF001
-        # Else torch raises from a signal handler, somewhere, because these workers die.
-        signal_handling._remove_worker_pids(id(iterator))  # type: ignore[attr-defined]  # noqa: SLF001
-        iterator._worker_pids_set = False  # noqa: SLF001
-        for worker in iterator._workers:  # noqa: SLF001
-            if worker.is_alive():
-                worker.kill()
-            worker.join(_CLOSE_TIMEOUT_S)
-        self.close()
-
-
-class _PlanSampler:
-    """The plan of the current iteration, as a ``DataLoader`` wants it."""
-
-    plan: Sequence[Sequence[SampleKey]] = ()
-
-    def __iter__(self) -> Iterator[Sequence[SampleKey]]:
-        return iter(self.plan)
-
-    def __len__(self) -> int:
-        return len(self.plan)
-
-
-class _WorkerSide:
-    """What runs in a worker: notes the sample that it is at, and returns errors as values."""
-
-    def __init__(self, reader: SampleReader, at: torch.Tensor) -> None:
-        self._reader = reader
-        self._at = at
-
-    def __getitems__(self, keys: Sequence[SampleKey]) -> Batch | ZooError:
-        worker = get_worker_info()
-        assert worker is not None  # noqa: S101
-        place = self._at[worker.id]
-        place[_PID] = os.getpid()
-        samples = []
-        try:
-            for key in keys:
-                place[_INDEX] = key.index
-                samples.append(self._reader.read_one(key))
-            return self._reader.stack(samples, keys)
-        except ZooError as error:
-            error.__cause__ = None
-            return error
-        finally:
-            place[_INDEX] = _IDLE
-
-
-@contextmanager
-def _no_advice() -> Iterator[None]:
-    """Without the warnings that starting workers gives."""
-    with warnings.catch_warnings():
-        # Workers run Python and torch's kernels on one thread, and take none of our locks.
-        warnings.filterwarnings("ignore", message=".*multi-threaded.*fork")
-        # How many workers are wise is our choice or the user's.
-        warnings.filterwarnings("ignore", message="This DataLoader will create")
-        yield
-
-
-def _as_it_is(batch: Batch | ZooError) -> Batch | ZooError:
-    return batch
-
-
-def _start_worker(_: int) -> None:
-    """Torch has one thread here already; what Ctrl-C means, the main process decides."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+        """Nothing to end."""
