@@ -68,6 +68,7 @@ def image_transforms(  # noqa: PLR0913  (these are the options of [transforms])
         ConfigError: an option out of its range.
     """
     _check_probabilities(flip=flip, erase=erase)
+    _check_sizes(train_size_px=train_size_px, resize_px=resize_px)
     _check_range("scale", scale, high=1.0)
     _check_range("ratio", ratio, high=float("inf"))
     _check_numbers(shift=shift, mixup=mixup, cutmix=cutmix)
@@ -120,3 +121,9 @@ def _check_range(name: str, values: tuple[float, float], *, high: float) -> None
             f"transforms.{name} is {least} to {greatest}; two positive numbers, the least first"
             + (f", at most {high:g}, are needed" if high < float("inf") else ", are needed")
         )
+
+
+def _check_sizes(**values: int | None) -> None:
+    for name, value in values.items():
+        if value is not None and value < 1:
+            raise ConfigError(f"transforms.{name} is {value}; at least 1 px is needed")

@@ -117,10 +117,10 @@ def open_source(
     try:
         entry = registry.get("dataset", source)
     except UnknownNameError:
-        if not path.exists():
+        if not _exists(path):
             raise _nothing_found(source, registry) from None
         return _open_path(path, recognise(path), data, message, channels)
-    if path.exists():
+    if _exists(path):
         message(f"{source} is the registered data set; for the path, say ./{source}")
     card = entry.card
     splits = registry.load(entry)(root=data_folder(), download=data.download)
@@ -133,12 +133,21 @@ def data_folder() -> Path:
     return Path(root).expanduser() / "data"
 
 
+def _exists(path: Path) -> bool:
+    """``Path.exists`` raises for a name that is too long."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
 def _open_path(
     path: Path, layout: str, data: DataConfig, message: Message, channels: int
 ) -> Source:
-    if not path.exists():
+    if not _exists(path):
         raise DataError(f"{path} does not exist", "Check the path.")
-    splits = LAYOUTS[layout](path, channels=channels)
+    try:
+        splits = LAYOUTS[layout](path, channels=channels)
+    except OSError as error:  # not readable, a file for a folder
+        place = error.filename or path
+        raise DataError(f"{place} cannot be read: {error.strerror}", "Check the path.") from error
     name = path.resolve().stem if path.is_file() else path.resolve().name
     return _finish(name or "data", layout, splits, data, message, channels)
 
