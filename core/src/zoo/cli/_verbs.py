@@ -13,5 +13,6 @@ VERBS: dict[str, tuple[str, str]] = {
     "list": ("zoo.cli.list:list_", "List models, datasets, recipes, metrics or tasks."),
     "info": ("zoo.cli.info:info", "Show what is known of a model."),
     "plugins": ("zoo.cli.plugins:plugins", "Show the installed plugins and their faults."),
+    "benchmark": ("zoo.cli.benchmark:benchmark", "Measure how fast a model is on this machine."),
     "doctor": ("zoo.cli.doctor:doctor", "Check this machine and installation."),
 }

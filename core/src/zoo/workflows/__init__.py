@@ -1,5 +1,6 @@
 """Assemble the objects for one verb; no algorithm."""
 
+from zoo.workflows._benchmark import BenchmarkResult, Speed, benchmark
 from zoo.workflows._data import check_data
 from zoo.workflows._evaluate import EvaluationResult, evaluate
 from zoo.workflows._open import open_predictor
@@ -7,9 +8,12 @@ from zoo.workflows._predict import Prediction, collect_images, predict
 from zoo.workflows._train import TrainResult, plan_training, run_training, train
 
 __all__ = [
+    "BenchmarkResult",
     "EvaluationResult",
     "Prediction",
+    "Speed",
     "TrainResult",
+    "benchmark",
     "check_data",
     "collect_images",
     "evaluate",
