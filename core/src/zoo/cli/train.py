@@ -7,14 +7,16 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo.cli._completion import complete_names
 from zoo.cli._output import print_answer, print_json, print_message
-from zoo.config import Layer, assignments_layer, environment_layer, file_layer
 from zoo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from zoo.config import Layer
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,9 @@ def train(
     Without --data the task's embedded data set is used, without --recipe the model's own.  The
     later counts: recipe, --config, ZOO_SECTION__KEY in the environment, options, --set.
     """
+    # The schema is loaded here, not for the help.
+    from zoo.config import Layer, assignments_layer, environment_layer, file_layer
+
     given = {setting.key: values[setting.name] for setting in SETTINGS}
     given["model.freeze"] = list(freeze) or None
     options = [_layer(given), assignments_layer(assignments, "command line")]
@@ -172,6 +177,8 @@ def _run(
 
 def _layer(given: Mapping[str, Any]) -> Layer:
     """The settings that were given, by section."""
+    from zoo.config import Layer
+
     values: dict[str, Any] = {}
     for path, value in given.items():
         if value is not None:
