@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -37,6 +38,21 @@ def choose_device(name: str = "auto") -> torch.device:
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise ConfigError("device mps: this machine has none", "Use --device auto or cpu.")
     return device
+
+
+def check_processes(count: int, device: torch.device) -> None:
+    """Refuse more processes than this machine has GPUs for, or cores where it computes on those.
+
+    Raises:
+        ConfigError: there are fewer.
+    """
+    on_gpus = device.type == "cuda"
+    there_are = torch.cuda.device_count() if on_gpus else (os.cpu_count() or 1)
+    if count > there_are:
+        what = "GPUs" if on_gpus else "CPU cores and no GPU in use"
+        raise ConfigError(
+            f"--gpus {count}: this machine has {there_are} {what}", f"Use --gpus 1 to {there_are}."
+        )
 
 
 def choose_precision(name: str, device: torch.device) -> str:

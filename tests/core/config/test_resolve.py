@@ -110,17 +110,51 @@ def test_the_options_of_another_optimizer_fall_and_that_is_told(recipe):
     resolved = resolve(
         [
             MODEL,
-            Layer("recipe", {"optimizer": {**recipe, "learning_rate": 0.1}}),
+            Layer("recipe", {"optimizer": {**recipe, "decay_norms_and_biases": True}}),
             Layer("file", {"optimizer": {"name": "adamw", "eps": 1e-6}}),
         ]
     )
 
     assert resolved.config.optimizer.options == {"eps": 1e-6}
-    assert resolved.config.optimizer.learning_rate == 0.1
+    assert resolved.config.optimizer.decay_norms_and_biases
     assert resolved.dropped == (
         "optimizer.momentum = 0.9 (recipe) was for sgd, not for adamw (file)",
     )
     assert "optimizer.momentum" not in resolved.origins
+
+
+def test_the_rate_the_decay_and_the_scaling_are_for_one_optimizer():
+    own = {"learning_rate": 0.1, "weight_decay": 1e-4, "scale_to_batch": 256}
+
+    resolved = resolve(
+        [
+            MODEL,
+            Layer("recipe", {"optimizer": own}),
+            Layer("file", {"optimizer": {"name": "adamw", "weight_decay": 0.02}}),
+        ]
+    )
+
+    optimizer = resolved.config.optimizer
+    assert (optimizer.learning_rate, optimizer.weight_decay) == (None, 0.02)
+    assert optimizer.scale_to_batch is None
+    assert [message.split(" = ")[0] for message in resolved.dropped] == [
+        "optimizer.learning_rate",
+        "optimizer.weight_decay",
+        "optimizer.scale_to_batch",
+    ]
+
+
+def test_what_the_same_place_says_of_the_new_optimizer_stays():
+    resolved = resolve(
+        [
+            MODEL,
+            Layer("command line", {"optimizer": {"learning_rate": 0.003}}),
+            Layer("command line", {"optimizer": {"name": "adamw"}}),
+        ]
+    )
+
+    assert resolved.config.optimizer.learning_rate == 0.003
+    assert resolved.dropped == ()
 
 
 def test_options_stay_where_the_name_is_said_again():
@@ -271,6 +305,6 @@ def test_the_last_layer_that_says_a_value_is_its_origin(rates):
 
     resolved = resolve([MODEL, *layers])
 
-    origin, rate = said[-1] if said else (None, 0.05)
+    origin, rate = said[-1] if said else (None, None)
     assert resolved.config.optimizer.learning_rate == rate
     assert resolved.origins.get("optimizer.learning_rate") == origin

@@ -9,7 +9,8 @@ from torch import nn
 
 from zoo.config import Layer, RunConfig, resolve
 from zoo.errors import ConfigError, UnknownNameError
-from zoo.training import build_optimizer
+from zoo.training import build_optimizer, optimizer_defaults
+from zoo.training._optimizers import OPTIMIZERS, learning_rate, weight_decay
 
 
 class Net(nn.Module):
@@ -92,3 +93,29 @@ def test_every_optimizer_builds_and_steps(name: str) -> None:
 def test_a_mistake_in_the_optimizer_is_named(section: dict[str, Any], message: str) -> None:
     with pytest.raises((ConfigError, UnknownNameError), match=message):
         build_optimizer(Net(), config(**section))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_has_a_rate_and_a_decay_of_its_own(name):
+    silent = config(name=name)
+
+    suited = optimizer_defaults(silent)
+
+    assert suited.keys() == {"learning_rate", "weight_decay"}
+    assert learning_rate(silent) == suited["learning_rate"]
+    assert {decay for decay, _ in decay_and_rate(Net(), silent).values()} == {
+        0.0,
+        suited["weight_decay"],
+    }
+
+
+def test_what_the_config_says_is_no_default():
+    said = config(name="adamw", learning_rate=0.02, weight_decay=0.0)
+
+    assert optimizer_defaults(said) == {}
+    assert (learning_rate(said), weight_decay(said)) == (0.02, 0.0)
+
+
+def test_a_number_that_the_optimizer_refuses_is_a_fault_of_the_config():
+    with pytest.raises(ConfigError, match="optimizer sgd: Invalid momentum value: -1"):
+        build_optimizer(Net(), config(name="sgd", momentum=-1.0))

@@ -56,7 +56,12 @@ def expected(error: ErrorDetails) -> str:
     message = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     if error["type"] in ("is_instance_of", "needs_python_object", "callable_type"):
         return "a Python object, which no config can hold"
-    return {"bool_type": "true or false", "missing": "more values"}.get(error["type"], message)
+    plainer = {
+        "bool_type": "true or false",
+        "missing": "more values",
+        "string_too_short": "some text",
+    }
+    return plainer.get(error["type"], message)
 
 
 def plain(value: Any) -> Any:

@@ -7,9 +7,11 @@ Merging, from the first layer to the last:
 2. An empty table (``optimizer.layer_rates = {}``) forgets what earlier layers put into it.
 3. The word ``none`` takes back an optional value (``training.clip_norm = none``).
 4. A layer that names another optimizer, schedule, task or model takes the options of the earlier
-   one away (an sgd's momentum must not reach adamw), and ``ResolvedConfig.dropped`` says so.  The
-   section's own keys, such as ``optimizer.learning_rate``, belong to the run and stay.  Where the
-   task had no name, it was the model's own, and its options stay.
+   one away (an sgd's momentum must not reach adamw), and ``ResolvedConfig.dropped`` says so.  So it
+   does with ``optimizer.learning_rate``, ``weight_decay`` and ``scale_to_batch``, as 0.05 is a rate
+   for sgd and none for adamw; the other keys of the section's own belong to the run and stay.
+   What has the same origin stays too: it was said of the new one.  Where the task had no name, it
+   was the model's own, and its options stay.
 5. ``callbacks.NAME = true`` is short for an empty table, ``false`` switches a callback off.
 """
 
@@ -124,8 +126,12 @@ class _Merged:
         before, _ = self.leaves.get((key, "name"), (default, ""))
         if before in (None, values["name"]):
             return
-        for path in [path for path in self.leaves if path[0] == key and _is_option(path)]:
-            value, whence = self.leaves.pop(path)
+        bound = section.bound_to_name if issubclass(section, OpenSection) else frozenset()
+        for path, (value, whence) in list(self.leaves.items()):
+            belongs = path[0] == key and (_is_option(path) or path[1] in bound)
+            if not belongs or whence == origin:
+                continue
+            del self.leaves[path]
             self.dropped.append(
                 f"{dotted(path)} = {value!r} ({whence}) was for {before}, "
                 f"not for {values['name']} ({origin})"

@@ -7,7 +7,7 @@ takes, beside its own keys, the options of that thing, whose schema is the signa
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,6 +15,7 @@ PositiveInt = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Text = Annotated[str, Field(min_length=1)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -27,6 +28,9 @@ class Section(BaseModel):
 class OpenSection(BaseModel):
     """A section whose other keys are the options of the thing that it names."""
 
+    bound_to_name: ClassVar[frozenset[str]] = frozenset()
+    """Own keys that mean something for one name only, and fall with it as its options do."""
+
     model_config = ConfigDict(frozen=True, extra="allow", strict=True)
 
     @property
@@ -38,8 +42,9 @@ class OpenSection(BaseModel):
 class ModelConfig(OpenSection):
     """Which model; other keys are options of its builder."""
 
-    name: str
-    weights: str | None = None
+    name: Text
+    """Short ("resnet34") or full ("resnet:resnet34")."""
+    weights: Text | None = None
     """A published set's name, or a .safetensors or .pth file, to start from."""
     freeze: tuple[str, ...] = ()
     """Parts that do not learn: "backbone", or prefixes of parameter names."""
@@ -48,22 +53,25 @@ class ModelConfig(OpenSection):
 class TaskConfig(OpenSection):
     """Which task; other keys are its options (losses and their weights)."""
 
-    name: str | None = None
+    name: Text | None = None
     """Default: the task of the model's card."""
 
 
 class DataConfig(Section):
     """Which images, how they are split and how they are read."""
 
-    source: str | None = None
+    source: Text | None = None
     """A registered name, a path, or layout:path; default: the task's embedded data set."""
-    image_size: PositiveInt | None = None
+    image_size: Annotated[int, Field(gt=0, le=16_384)] | None = None
     """Height and width in px that the model sees; default: the card's."""
     val_fraction: Fraction = 0.2
     """Of a source without splits of its own, drawn per class."""
     split_seed: Count = 0
+    """Of that draw."""
     on_bad_image: Literal["fail", "skip"] = "fail"
+    """"skip" checks all images first, and says which it leaves out."""
     download: bool = False
+    """Whether a registered data set that is not here may be fetched."""
     sampling: Literal["shuffle", "balanced"] = "shuffle"
     """"balanced" draws every class equally often."""
     repeats: PositiveInt = 1
@@ -81,12 +89,18 @@ class TransformsConfig(OpenSection):
 class OptimizerConfig(OpenSection):
     """Which optimizer; other keys are its options (momentum, betas)."""
 
-    name: str = "sgd"
-    learning_rate: Positive = 0.05
+    bound_to_name = frozenset({"learning_rate", "scale_to_batch", "weight_decay"})
+
+    name: Text = "sgd"
+    """One of sgd, adamw, adam, rmsprop, lamb."""
+    learning_rate: Positive | None = None
+    """The schedule's highest; default: what suits the optimizer."""
     scale_to_batch: PositiveInt | None = None
     """The batch size that learning_rate is stated for; the rate scales linearly with ours."""
-    weight_decay: NotNegative = 5e-4
+    weight_decay: NotNegative | None = None
+    """Default: what suits the optimizer."""
     decay_norms_and_biases: bool = False
+    """Whether weight decay pulls on norms and biases too."""
     layer_rates: dict[str, Positive] = Field(default_factory=dict)
     """Factor of the learning rate for parameters whose names start so (fine-tuning)."""
 
@@ -94,8 +108,10 @@ class OptimizerConfig(OpenSection):
 class ScheduleConfig(OpenSection):
     """How the learning rate moves; other keys are the schedule's options."""
 
-    name: str = "cosine"
+    name: Text = "cosine"
+    """One of constant, step, cosine, one_cycle, poly, plateau."""
     warmup_epochs: NotNegative = 0.0
+    """How long the rate climbs to the curve, in a straight line."""
     warmup_from: Fraction = 0.0
     """The fraction of the rate that warm-up starts from."""
     each: Literal["step", "epoch"] = "step"
@@ -106,7 +122,9 @@ class EmaConfig(Section):
     """Exponential moving average of the weights, which is what is then scored and kept."""
 
     decay: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+    """What the average keeps of itself at each update."""
     every_steps: PositiveInt = 1
+    """Steps between updates."""
     warmup_steps: Count = 0
     """The average follows the weights freely for so many steps."""
 
@@ -115,19 +133,25 @@ class TrainingConfig(Section):
     """How long, how much at a time, and what counts as best."""
 
     epochs: PositiveInt = 20
+    """Passes over the training images."""
     batch_size: PositiveInt = 32
     """Images per optimizer step over all processes."""
     micro_batch_size: PositiveInt | None = None
     """Images per forward pass on one device; default: the whole share."""
     max_steps: PositiveInt | None = None
+    """Steps after which training ends."""
     time_limit_s: Positive | None = None
+    """Seconds of training after which it ends, resumed parts included."""
     patience: PositiveInt | None = None
     """Epochs without a better monitored value before training stops."""
-    monitor: str | None = None
+    monitor: Text | None = None
     """What "best" is measured by: default the task's headline; "val/loss" falls."""
     clip_norm: Positive | None = None
+    """Greatest norm of the gradient of all parameters; longer ones are scaled to it."""
     ema: EmaConfig | None = None
+    """A moving average of the weights."""
     seed: Count = 0
+    """Of everything random: fresh weights, order, augmentation."""
     eval_every: PositiveInt = 1
     """Epochs between evaluations; the last epoch is always evaluated."""
     save_every: PositiveInt | None = None
@@ -141,13 +165,20 @@ class TrainingConfig(Section):
 class MachineConfig(Section):
     """What the run may differ in from machine to machine."""
 
-    device: str = "auto"
+    device: Text = "auto"
+    """"auto", "cpu", "cuda", "cuda:N" or "mps"; "auto" takes a GPU where there is one."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Of convolutions and matrix products; weights stay fp32."""
     channels_last: bool = True
+    """Memory format of images and weights, which most convolutions are fastest in."""
     compile: bool = False
+    """Compile the model first, which takes minutes."""
     gpus: PositiveInt = 1
+    """Processes on this machine, a GPU for each."""
     threads: PositiveInt | None = None
+    """CPU threads of each process; default: torch's own number."""
     deterministic: bool = False
+    """Only kernels that give the same bits on every run."""
 
 
 class RunConfig(Section):
@@ -155,7 +186,7 @@ class RunConfig(Section):
 
     model: ModelConfig
     task: TaskConfig = TaskConfig()
-    recipe: str | None = None
+    recipe: Text | None = None
     data: DataConfig = DataConfig()
     transforms: TransformsConfig = TransformsConfig()
     optimizer: OptimizerConfig = OptimizerConfig()

@@ -41,6 +41,7 @@ class Source:
         card: of a registered data set.
         bad_images: paths that were left out, by what is wrong with each.
         whole: all images, where the splits were drawn here; None where the source has its own.
+        place: what opens the same data from any folder: a name, or ``layout:path`` made absolute.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Source:
     card: DatasetCard | None = None
     bad_images: Mapping[str, str]
     whole: Dataset | None = None
+    place: str = ""
 
     def fingerprint(self) -> str:
         """SHA-256 of what all splits hold: equal where the data are equal, wherever they lie."""
@@ -124,7 +126,8 @@ def open_source(
         message(f"{source} is the registered data set; for the path, say ./{source}")
     card = entry.card
     splits = registry.load(entry)(root=data_folder(), download=data.download)
-    return _finish(card.name, "registered", splits, data, message, channels, card=card)
+    found = _finish(card.name, "registered", splits, data, message, channels, card=card)
+    return replace(found, place=entry.full_name)
 
 
 def data_folder() -> Path:
@@ -149,7 +152,8 @@ def _open_path(
         place = error.filename or path
         raise DataError(f"{place} cannot be read: {error.strerror}", "Check the path.") from error
     name = path.resolve().stem if path.is_file() else path.resolve().name
-    return _finish(name or "data", layout, splits, data, message, channels)
+    found = _finish(name or "data", layout, splits, data, message, channels)
+    return replace(found, place=f"{layout}:{path.absolute()}")
 
 
 def _finish(

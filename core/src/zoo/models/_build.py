@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from zoo.cards import ModelCard
-from zoo.errors import PluginError, ZooError
+from zoo.errors import ConfigError, PluginError, ZooError
 
 if TYPE_CHECKING:
     from zoo.registry import Registry
@@ -49,6 +49,8 @@ def build_model(
     card = entry.card
     if not isinstance(card, ModelCard):
         raise PluginError(f"the card of {name} from {entry.distribution} is no ModelCard")
+    if in_channels is not None and in_channels < 1:
+        raise ConfigError(f"model.in_channels is {in_channels}; images have at least one channel")
     factory = registry.load(entry)
     # What the card binds makes the model what its name says; it is nobody's option.
     checked = check_options("model", factory, options, provided={*GIVEN, *card.options})

@@ -179,8 +179,9 @@ def _make_default(model: str, dataset: str) -> Path:
 def _make_given(path: Path) -> Path:
     """A folder that did not exist or was empty; of two that want it, one gets it."""
     with storage_errors(path):
-        if path.exists() and not path.is_dir():
-            raise RunFolderError(f"{path} is a file", "Choose another folder with --output.")
+        for part in (path, *path.parents):
+            if part.exists() and not part.is_dir():
+                raise RunFolderError(f"{part} is a file", "Choose another folder with --output.")
         path.mkdir(parents=True, exist_ok=True)
         if any(path.iterdir()):
             raise _not_empty(path)

@@ -1,15 +1,13 @@
 """Fit any model to any task, exactly resumable."""
 
 from zoo.training._events import Callback, FitResult, Progress
-from zoo.training._optimizers import OPTIMIZERS, build_optimizer, optimizer_options
-from zoo.training._schedules import SCHEDULES, Schedule, build_curve, depends_on_length
+from zoo.training._optimizers import build_optimizer, optimizer_defaults, optimizer_options
+from zoo.training._schedules import Schedule, build_curve, depends_on_length
 from zoo.training._snapshot import seed_everything
 from zoo.training._state import RunState
 from zoo.training._trainer import Destination, Trainer, TrainingData, monitored
 
 __all__ = [
-    "OPTIMIZERS",
-    "SCHEDULES",
     "Callback",
     "Destination",
     "FitResult",
@@ -22,6 +20,7 @@ __all__ = [
     "build_optimizer",
     "depends_on_length",
     "monitored",
+    "optimizer_defaults",
     "optimizer_options",
     "seed_everything",
 ]

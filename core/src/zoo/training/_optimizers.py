@@ -77,6 +77,14 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "rmsprop": rmsprop,
     "lamb": lamb,
 }
+_DEFAULTS = {
+    "sgd": {"learning_rate": 0.05, "weight_decay": 5e-4},
+    "adamw": {"learning_rate": 1e-3, "weight_decay": 0.05},
+    "adam": {"learning_rate": 1e-3, "weight_decay": 0.0},
+    "rmsprop": {"learning_rate": 1e-3, "weight_decay": 0.0},
+    "lamb": {"learning_rate": 5e-3, "weight_decay": 0.02},
+}
+"""What suits each on small batches of images, where neither a recipe nor the user says it."""
 
 
 def build_optimizer(model: nn.Module, config: RunConfig) -> Optimizer:
@@ -88,7 +96,11 @@ def build_optimizer(model: nn.Module, config: RunConfig) -> Optimizer:
         UnknownNameError, ConfigError: no such optimizer, or not such options.
     """
     options = optimizer_options(config)
-    return OPTIMIZERS[config.optimizer.name](parameter_groups(model, config), **options)
+    groups = parameter_groups(model, config)
+    try:
+        return OPTIMIZERS[config.optimizer.name](groups, **options)
+    except ValueError as error:  # a number out of its range
+        raise ConfigError(f"optimizer {config.optimizer.name}: {error}") from error
 
 
 def optimizer_options(
@@ -113,18 +125,39 @@ def optimizer_options(
     )
 
 
+def optimizer_defaults(config: RunConfig) -> dict[str, float]:
+    """``learning_rate`` and ``weight_decay``, where the config leaves them to its optimizer."""
+    return {
+        key: value
+        for key, value in _DEFAULTS[config.optimizer.name].items()
+        if getattr(config.optimizer, key) is None
+    }
+
+
+def learning_rate(config: RunConfig) -> float:
+    """The config's, or what suits its optimizer; before any scaling to the batch."""
+    rate = config.optimizer.learning_rate
+    return optimizer_defaults(config)["learning_rate"] if rate is None else rate
+
+
+def weight_decay(config: RunConfig) -> float:
+    """The config's, or what suits its optimizer."""
+    decay = config.optimizer.weight_decay
+    return optimizer_defaults(config)["weight_decay"] if decay is None else decay
+
+
 def parameter_groups(model: nn.Module, config: RunConfig) -> Groups:
     """The learning parameters, by weight decay and rate factor.
 
     Unless ``decay_norms_and_biases``, tensors of one dimension (norms' weights, all biases) do not
     decay.  ``layer_rates`` are matched by the longest prefix of the parameter's name.
     """
-    section = config.optimizer
+    section, weighted = config.optimizer, weight_decay(config)
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             decays = section.decay_norms_and_biases or parameter.ndim > 1
-            key = (section.weight_decay if decays else 0.0, _rate(name, section.layer_rates))
+            key = (weighted if decays else 0.0, _rate(name, section.layer_rates))
             groups.setdefault(key, []).append(parameter)
     _check_prefixes(section.layer_rates, (name for name, _ in model.named_parameters()))
     if not groups:

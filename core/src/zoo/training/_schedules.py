@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from zoo.config import RunConfig, check_options
+from zoo.config import Count, Fraction, RunConfig, check_options
 from zoo.errors import ConfigError, UnknownNameError
+from zoo.training._optimizers import learning_rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def step(
     return Curve(factor, depends_on_length=False)
 
 
-def cosine(*, final: float = 0.0, from_epoch: float = 0.0) -> Curve:
+def cosine(*, final: Fraction = 0.0, from_epoch: float = 0.0) -> Curve:
     """Half a cosine from 1 to ``final``, from ``from_epoch`` to the end (Loshchilov 2016)."""
 
     def factor(at: Position) -> float:
@@ -70,7 +71,7 @@ def cosine(*, final: float = 0.0, from_epoch: float = 0.0) -> Curve:
     return Curve(factor)
 
 
-def one_cycle(*, peak_at: float = 0.25, start: float = 0.04, final: float = 1e-4) -> Curve:
+def one_cycle(*, peak_at: Fraction = 0.25, start: Fraction = 0.04, final: Fraction = 1e-4) -> Curve:
     """Cosine up from ``start`` to 1 at the fraction ``peak_at`` of the run, down to ``final``.
 
     Source: Smith and Topin 2017, arXiv:1708.07120, in its two-phase cosine form.
@@ -109,7 +110,7 @@ class Plateau:
             self.waited = 0
 
 
-def plateau(*, factor: float = 0.1, patience: int = 10, min_factor: float = 0.0) -> Plateau:
+def plateau(*, factor: Fraction = 0.1, patience: Count = 10, min_factor: Fraction = 0.0) -> Plateau:
     """Fall when the monitored metric stalls."""
     return Plateau(factor=factor, patience=patience, min_factor=min_factor)
 
@@ -140,7 +141,7 @@ class Schedule:
         scale = config.training.batch_size / (
             config.optimizer.scale_to_batch or config.training.batch_size
         )
-        self.base_rate = config.optimizer.learning_rate * scale
+        self.base_rate = learning_rate(config) * scale
 
     def rate(self, step: int) -> float:
         """The learning rate of the step after ``step`` steps."""

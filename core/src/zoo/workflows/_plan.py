@@ -93,7 +93,7 @@ def plan_run(layers: Sequence[Layer], registry: Registry) -> RunPlan:
         below.insert(0, _recipe_layer(card.recipe, registry, on_card_of=model))
     else:
         below.append(_recipe_layer(asked.recipe, registry, on_card_of=model))
-    return check_plan(resolve([*below, *layers]), registry)
+    return _settle(check_plan(resolve([*below, *layers]), registry))
 
 
 def overlay(resolved: ResolvedConfig, layer: Layer) -> ResolvedConfig:
@@ -102,7 +102,7 @@ def overlay(resolved: ResolvedConfig, layer: Layer) -> ResolvedConfig:
     merged = resolve([below, layer])
     kept = resolved.origins
     origins = {key: origin or kept.get(key, "default") for key, origin in merged.origins.items()}
-    return replace(merged, origins=origins)
+    return replace(merged, origins=origins, dropped=resolved.dropped + merged.dropped)
 
 
 def check_plan(resolved: ResolvedConfig, registry: Registry) -> RunPlan:
@@ -111,7 +111,6 @@ def check_plan(resolved: ResolvedConfig, registry: Registry) -> RunPlan:
     Raises:
         UsageError: an unknown name or option, or a value of the wrong type.
     """
-    from zoo.checkpoint import resolve_weights
     from zoo.training import build_curve, optimizer_options
 
     config, origins = resolved.config, resolved.origins
@@ -120,7 +119,7 @@ def check_plan(resolved: ResolvedConfig, registry: Registry) -> RunPlan:
     task_factory = registry.load(task)
     optimizer_options(config, origins)
     build_curve(config, origins)
-    plan = RunPlan(
+    return RunPlan(
         resolved=resolved,
         model=model,
         task=task,
@@ -152,9 +151,25 @@ def check_plan(resolved: ResolvedConfig, registry: Registry) -> RunPlan:
             for name, options in config.callbacks.items()
         },
     )
+
+
+def _settle(plan: RunPlan) -> RunPlan:
+    """The plan with what a later resume must not decide anew, nor look for elsewhere.
+
+    Raises:
+        WeightsError, UnknownNameError: there are no such weights.
+    """
+    from zoo.checkpoint import resolve_weights
+    from zoo.training import optimizer_defaults
+
+    config, resolved = plan.config, plan.resolved
     if config.model.weights is not None:
-        resolve_weights(plan.model_card, config.model.weights)
-    return plan
+        weights = resolve_weights(plan.model_card, config.model.weights)
+        if not isinstance(weights, WeightsCard):
+            resolved = overlay(resolved, Layer("", {"model": {"weights": str(weights.absolute())}}))
+    defaults = {"optimizer": optimizer_defaults(config)}
+    layer = Layer(f"default of {config.optimizer.name}", defaults)
+    return replace(plan, resolved=overlay(resolved, layer))
 
 
 def _recipe_layer(name: str, registry: Registry, *, on_card_of: Entry) -> Layer:

@@ -120,6 +120,8 @@ def predict(
 
 
 def _images_of(path: str) -> list[Path]:
+    if not path:
+        raise DataError("an empty path names no image", "Is a variable of the shell not set?")
     here = Path(path).expanduser()
     if here.is_dir():
         found = _find_images(here)

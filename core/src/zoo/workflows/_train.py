@@ -13,14 +13,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from zoo.checkpoint import latest_checkpoint, load_weights
+from zoo.checkpoint import latest_checkpoint, step_folders
 from zoo.config import Layer, dump_config, load_config
 from zoo.data import Source, open_source
-from zoo.devices import choose_device, choose_precision, describe_device
+from zoo.devices import check_processes, choose_device, choose_precision, describe_device
 from zoo.distributed import is_main, is_main_process, on_main, process_group, rank
 from zoo.errors import ConfigError, DataError, UnknownNameError
 from zoo.inference import ModelRecord
-from zoo.models import build_model, freeze_parts
 from zoo.registry import Registry, default_registry
 from zoo.reporting import ConsoleReporter, JsonLines, RunSummary
 from zoo.runs import RunFolder, describe_environment
@@ -36,7 +35,9 @@ from zoo.training import (
     seed_everything,
 )
 from zoo.workflows._feed import Feed
-from zoo.workflows._plan import RunPlan, check_plan, overlay, plan_run, read_named_weights
+from zoo.workflows._model import build_planned_model
+from zoo.workflows._plan import RunPlan, check_plan, overlay, plan_run
+from zoo.workflows._rehearsal import rehearse
 
 Message = Callable[[str], None]
 
@@ -148,6 +149,7 @@ def on_machine(plan: RunPlan) -> RunPlan:
     """The plan with what this machine decides settled, so that a resume decides the same."""
     machine = plan.config.machine
     device = choose_device(machine.device)
+    check_processes(machine.gpus, device)
     settled = {
         "device": str(device),
         "precision": choose_precision(machine.precision, device),
@@ -177,6 +179,8 @@ class Job:
     def start(self, output: Path | None) -> TrainResult:
         """A new run."""
         with self._stack:
+            for line in self.plan.resolved.dropped:
+                self._say(line)
             self._prepare()
             folder = on_main(lambda: self._create_folder(output))
             if is_main():
@@ -189,13 +193,13 @@ class Job:
         with self._stack:
             if is_main_process():
                 self._stack.enter_context(folder.lock())
-            self._prepare()
+            self._prepare(restored=bool(step_folders(folder.checkpoints)))
             _check_same_data(folder, self.source)
             if is_main():
                 folder.write_text(folder.config.name, dump_config(self.plan.resolved))
             return self._fit(folder, resumed=True)
 
-    def _prepare(self) -> None:
+    def _prepare(self, *, restored: bool = False) -> None:
         """Everything that can be wrong with what the user gave, before anything is written."""
         machine = self.config.machine
         torch.set_num_threads(machine.threads or torch.get_num_threads())
@@ -210,13 +214,44 @@ class Job:
             channels=self.plan.in_channels,
             message=self._say,
         )
+        self._settle_data()
         self.task = self._build_task()
         self.device = self._stack.enter_context(process_group(device))
         self.feed = self._stack.enter_context(
             Feed(self.plan, self.source, self.task, pin_memory=self.device.type == "cuda")
         )
-        self.model = self._build_model()
+        self.model = self._build_model(restored=restored)
+        rehearse(self.plan, self.source, self.task, self.model, self.device)
         self._named_callbacks = self._build_callbacks()
+        self.trainer = self._build_trainer()
+
+    def _settle_data(self) -> None:
+        """Write into the config where the data are, and the size of batches that they allow.
+
+        Raises:
+            ConfigError: batches of more images than there are were asked for.
+        """
+        settled: dict[str, Any] = {}
+        if self.config.data.source is not None:
+            settled["data"] = {"source": self.source.place}
+        images = len(self.source.splits["train"])
+        if self.config.training.batch_size > images:
+            self._check_batch_size(images)
+            settled["training"] = {"batch_size": images}
+        resolved = overlay(self.plan.resolved, Layer("", settled))
+        self.plan = replace(self.plan, resolved=resolved)
+        self.config = self.plan.config
+
+    def _check_batch_size(self, images: int) -> None:
+        """Refuse a batch size that the user said; one that came with a recipe is too large."""
+        size = self.config.training.batch_size
+        origin = self.plan.resolved.origins.get("training.batch_size", "default")
+        if not origin.startswith(("recipe ", "data set ", "default")):
+            raise ConfigError(
+                f"training.batch_size = {size} ({origin}): there are {images} training images",
+                f"Use --batch-size {images} or less.",
+            )
+        self._say(f"batches have {images} images, not {size} ({origin}): there are no more")
 
     def _build_task(self) -> Task:
         factory = self.registry.load(self.plan.task)
@@ -226,25 +261,27 @@ class Job:
         _check_monitor(task, self.config.training.monitor)
         return task
 
-    def _build_model(self) -> nn.Module:
-        seed_everything(self.config.training.seed)
-        model = build_model(
-            self.plan.model.full_name,
+    def _build_model(self, *, restored: bool) -> nn.Module:
+        return build_planned_model(
+            self.plan,
             num_classes=self.task.num_classes,
+            device=self.device,
             registry=self.registry,
-            **self.plan.model_options,
+            message=self._say,
+            restored=restored,
         )
-        if self.config.model.weights:
-            tensors = read_named_weights(self.plan, message=self._say)
-            self._say(str(load_weights(model, tensors)))
-        freeze_parts(model, self.config.model.freeze)
-        memory_format = (
-            torch.channels_last if self.config.machine.channels_last else torch.contiguous_format
+
+    def _build_trainer(self) -> Trainer:
+        """The trainer, as yet without a folder to write to."""
+        return Trainer(
+            self.model,
+            self.task,
+            config=self.config,
+            data=self.feed.training(),
+            device=self.device,
+            precision=self.config.machine.precision,
+            validate=self.feed.validation(self.device),
         )
-        model.to(self.device, memory_format=memory_format)  # type: ignore[call-overload]
-        if self.config.machine.compile:
-            model.compile()
-        return model
 
     def _create_folder(self, output: Path | None) -> RunFolder:
         return RunFolder.create(output, model=self.plan.model.card.name, dataset=self.source.name)
@@ -257,21 +294,12 @@ class Job:
         folder.write_text(folder.config.name, dump_config(self.plan.resolved))
 
     def _fit(self, folder: RunFolder, *, resumed: bool) -> TrainResult:
-        trainer = Trainer(
-            self.model,
-            self.task,
-            config=self.config,
-            data=self.feed.training(),
-            device=self.device,
-            precision=self.config.machine.precision,
-            validate=self.feed.validation(self.device),
-            destination=Destination(folder, self._record),
-            callbacks=self._all_callbacks(folder),
-        )
+        self.trainer.destination = Destination(folder, self._record)
+        self.trainer.callbacks = self._all_callbacks(folder)
         seed_everything(self.config.training.seed, rank())
         if resumed:
-            self._restore(trainer, folder)
-        result = trainer.fit()
+            self._restore(self.trainer, folder)
+        result = self.trainer.fit()
         if is_main():
             folder.write_json("result.json", asdict(result))
         return TrainResult(folder.path, result)
