@@ -117,9 +117,7 @@ def _storage() -> Iterator[Check]:
     import platformdirs
 
     cache = Path(os.environ.get("ZOO_CACHE") or platformdirs.user_cache_dir("zoo")).expanduser()
-    data = Path(os.environ.get("ZOO_DATA") or cache / "data").expanduser()
     yield _writable("cache folder", cache, "ZOO_CACHE")
-    yield _writable("data folder", data, "ZOO_DATA")
     shared = Path("/dev/shm")  # noqa: S108 - its size is read, nothing is written
     if shared.is_dir():
         size = shutil.disk_usage(shared).total

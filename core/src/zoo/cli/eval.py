@@ -28,20 +28,41 @@ _FRACTIONS = ("top", "macro_", "ece")
     help="A data set's name, a path, or layout:path; default: the run's own.",
     shell_complete=complete_names("dataset"),
 )
-@click.option("--split", default="val", show_default=True, help="val, test or train.")
 @click.option(
-    "--checkpoint", default="best", show_default=True, help="Of a RUN: best, last or step-N."
+    "--split", default="val", metavar="NAME", show_default=True, help="val, test or train."
+)
+@click.option(
+    "--checkpoint",
+    default="best",
+    metavar="NAME",
+    show_default=True,
+    help="Of a RUN: best, last or step-N.",
 )
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
     default=64,
+    metavar="N",
     show_default=True,
     help="Images at a time; no figure depends on it.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-@click.option("--precision", default="auto", show_default=True, help="auto, fp32, bf16 or fp16.")
-@click.option("--workers", type=click.IntRange(min=0), metavar="N", help="Loader processes.")
+@click.option(
+    "--device",
+    default="auto",
+    metavar="DEVICE",
+    show_default=True,
+    help="auto, cpu, cuda, cuda:N or mps.",
+)
+@click.option(
+    "--precision",
+    default="auto",
+    metavar="NAME",
+    show_default=True,
+    help="auto, fp32, bf16 or fp16.",
+)
+@click.option(
+    "--workers", type=click.IntRange(min=0), metavar="N", help="Processes that read images."
+)
 @click.option("--download", is_flag=True, help="Fetch registered data that are not here yet.")
 @click.option(
     "--on-bad-image",
@@ -49,7 +70,9 @@ _FRACTIONS = ("top", "macro_", "ece")
     help="What to do with an image that cannot be read; default: as the run.",
 )
 @click.option("--per-class", is_flag=True, help="Show each class's precision, recall and F1.")
-@click.option("--confusion", is_flag=True, help="Show which class was taken for which.")
+@click.option(
+    "--confusion", is_flag=True, help="Show how often each class was taken for each other."
+)
 @click.option("--json", "json_", is_flag=True, help="Print one JSON document.")
 def eval_(
     run: str,

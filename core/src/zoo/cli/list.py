@@ -27,7 +27,12 @@ KINDS = {f"{kind}s": kind for kind in COLUMNS}
 @click.command("list")
 @click.argument("what", default="models", metavar=f"[{'|'.join(KINDS)}]")
 @click.argument("pattern", required=False)
-@click.option("--task", shell_complete=complete_names("task"), help="Only what serves this task.")
+@click.option(
+    "--task",
+    metavar="NAME",
+    shell_complete=complete_names("task"),
+    help="Only what serves this task.",
+)
 @click.option("--json", "json_", is_flag=True, help="Print one JSON document.")
 def list_(what: str, pattern: str | None, task: str | None, json_: bool) -> None:
     """List models, datasets, recipes, metrics, tasks or callbacks.

@@ -28,7 +28,10 @@ _WIDEST_LABEL = 24
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 @click.option("--weights", metavar="NAME|FILE", help="Of a MODEL: published weights, or a file.")
 @click.option(
-    "--top-k", type=click.IntRange(min=1), metavar="K", help="Classes to name; default: 5."
+    "--top-k",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="Likeliest classes to name; default: 5.",
 )
 @click.option(
     "--save",
@@ -37,13 +40,34 @@ _WIDEST_LABEL = 24
     help="Write a picture of each answer there; no file that is there already is touched.",
 )
 @click.option(
-    "--checkpoint", default="best", show_default=True, help="Of a RUN: best, last or step-N."
+    "--checkpoint",
+    default="best",
+    metavar="NAME",
+    show_default=True,
+    help="Of a RUN: best, last or step-N.",
 )
 @click.option(
-    "--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="At a time."
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=32,
+    metavar="N",
+    show_default=True,
+    help="Images at a time.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-@click.option("--precision", default="auto", show_default=True, help="auto, fp32, bf16 or fp16.")
+@click.option(
+    "--device",
+    default="auto",
+    metavar="DEVICE",
+    show_default=True,
+    help="auto, cpu, cuda, cuda:N or mps.",
+)
+@click.option(
+    "--precision",
+    default="auto",
+    metavar="NAME",
+    show_default=True,
+    help="auto, fp32, bf16 or fp16.",
+)
 @click.option(
     "--on-bad-image",
     type=click.Choice(["fail", "skip"]),

@@ -57,26 +57,31 @@ class Setting:
 SETTINGS = (
     Setting("--data", "data.source", "A data set's name, a path, or layout:path.", "SOURCE",
             complete="dataset"),
-    Setting("--recipe", "recipe", "One of `zoo list recipes`.", "NAME", complete="recipe"),
+    Setting("--recipe", "recipe", "How to train; `zoo list recipes`.", "NAME", complete="recipe"),
     Setting("--epochs", "training.epochs", "Passes over the training images.", "N", int),
-    Setting("--batch-size", "training.batch_size", "Images per step, of all processes.", "N", int),
-    Setting("--learning-rate", "optimizer.learning_rate", "The schedule's highest.", "X", float),
+    Setting("--batch-size", "training.batch_size", "Images per optimizer step.", "N", int),
+    Setting("--learning-rate", "optimizer.learning_rate", "Highest learning rate of the run.",
+            "X", float),
     Setting("--image-size", "data.image_size", "Height and width that the model sees.", "PX", int),
-    Setting("--weights", "model.weights", "Published weights, or a file of them.", "NAME|FILE"),
-    Setting("--device", "machine.device", "auto, cpu, cuda, cuda:N or mps.", "DEVICE"),
+    Setting("--weights", "model.weights", "Weights to start from: published, or a file.",
+            "NAME|FILE"),
+    Setting("--device", "machine.device", "auto, cpu, cuda, cuda:N or mps; auto takes a GPU.",
+            "DEVICE"),
     Setting("--precision", "machine.precision", "auto, fp32, bf16 or fp16.", "NAME"),
-    Setting("--gpus", "machine.gpus", "Processes on this machine.", "N", int),
+    Setting("--gpus", "machine.gpus", "GPUs to train on, a process for each.", "N", int),
     Setting("--workers", "data.workers", "Processes that read images.", "N", int),
-    Setting("--seed", "training.seed", "Of everything random.", "N", int),
-    Setting("--max-steps", "training.max_steps", "End after so many steps.", "N", int),
-    Setting("--time-limit", "training.time_limit_s", "End after so long.", "SECONDS", float),
-    Setting("--patience", "training.patience", "End after N epochs without a best.", "N", int),
-    Setting("--monitor", "training.monitor", "What best means: val/top1, val/loss, ...", "METRIC"),
+    Setting("--seed", "training.seed", "Of fresh weights, order and augmentation.", "N", int),
+    Setting("--max-steps", "training.max_steps", "End after N optimizer steps.", "N", int),
+    Setting("--time-limit", "training.time_limit_s", "End after so much training.",
+            "SECONDS", float),
+    Setting("--patience", "training.patience", "End after N epochs without a new best.", "N", int),
+    Setting("--monitor", "training.monitor", "What is best: val/top1, val/loss, ...", "METRIC"),
     Setting("--save-every", "training.save_every", "Steps between checkpoints.", "N", int),
-    Setting("--on-bad-image", "data.on_bad_image", "What to do with a broken image.", "fail|skip"),
-    Setting("--download", "data.download", "Fetch a data set that is not there."),
+    Setting("--on-bad-image", "data.on_bad_image", "What to do with an image that cannot be read.",
+            "fail|skip"),
+    Setting("--download", "data.download", "Fetch a registered data set that is not here yet."),
     Setting("--compile", "machine.compile", "Compile the model first, which takes minutes."),
-    Setting("--deterministic", "machine.deterministic", "The same bits on every run."),
+    Setting("--deterministic", "machine.deterministic", "The same bits on every run; slower."),
 )  # fmt: skip
 
 
@@ -94,7 +99,7 @@ def settings(function: Callable[..., Any]) -> Callable[..., Any]:
     "--freeze",
     multiple=True,
     metavar="PART",
-    help="What does not learn: backbone, or parts by name; may be repeated.",
+    help="A part that does not learn: backbone, or one of `zoo info MODEL --layers`; repeatable.",
 )
 @click.option(
     "--config",
@@ -107,13 +112,23 @@ def settings(function: Callable[..., Any]) -> Callable[..., Any]:
     "assignments",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Any key of the config: optimizer.momentum=0.9; may be repeated.",
+    help="Any key of the config, such as optimizer.momentum=0.9; repeatable.",
 )
-@click.option("--output", type=click.Path(path_type=Path), metavar="DIR", help="The run folder.")
 @click.option(
-    "--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with a run, exactly."
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The run folder to make; default: runs/<model>-<data>-<time>.",
 )
-@click.option("--dry-run", is_flag=True, help="Check names and options, and print the config.")
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Go on with a run as if it had not stopped.",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Print the config with the origin of each value; train nothing."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def train(
     model: str | None,
@@ -128,9 +143,14 @@ def train(
 ) -> int:
     """Train MODEL, and leave everything about the run in one folder.
 
-    Without --data the task's embedded data set is used, without --recipe the model's own.  The
-    later counts: recipe, --config, ZOO_SECTION__KEY in the environment, options, --set.
-    """
+    \b
+        zoo train resnet18 --data ./photos --output runs/photos
+        zoo train --resume runs/photos
+
+    Without --data the embedded data set of the model's task is used, without --recipe the model's
+    own recipe.  Of two values for one key the later counts, in this order: recipe, --config,
+    ZOO_SECTION__KEY in the environment, options, --set.
+    """  # noqa: D301 (click's mark for lines to be left as they are)
     # The schema is loaded here, not for the help.
     from zoo.config import Layer, assignments_layer, environment_layer, file_layer
 
