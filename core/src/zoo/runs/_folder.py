@@ -115,6 +115,13 @@ class RunFolder:
         """What continues this run, ready for a shell."""
         return f"zoo train --resume {shlex.quote(str(self.path))}"
 
+    def discard(self) -> None:
+        """Remove what was written of a run that could not be begun, and nothing else."""
+        with suppress(OSError):
+            for path in self.path.glob("*.json"):
+                path.unlink()
+        _unmake(self)
+
     def lock(self) -> AbstractContextManager[None]:
         """Keep every other process out for the length of a ``with`` block.
 

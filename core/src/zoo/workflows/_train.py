@@ -18,7 +18,7 @@ from zoo.config import Layer, dump_config, load_config
 from zoo.data import Source, open_source
 from zoo.devices import check_processes, choose_device, choose_precision, describe_device
 from zoo.distributed import is_main, is_main_process, on_main, process_group, rank
-from zoo.errors import ConfigError, DataError, UnknownNameError
+from zoo.errors import ConfigError, DataError, StoppedError, UnknownNameError
 from zoo.inference import ModelRecord
 from zoo.registry import Registry, default_registry
 from zoo.reporting import ConsoleReporter, JsonLines, RunSummary
@@ -289,9 +289,13 @@ class Job:
     def _describe(self, folder: RunFolder) -> None:
         """Write what the run is; ``config.toml``, which makes it a run, last."""
         plugins = {p.distribution: p.version for p in (self.plan.model, self.plan.task)}
-        folder.write_json("environment.json", describe_environment(plugins=plugins))
-        folder.write_json(_DATA, self.source.record())
-        folder.write_text(folder.config.name, dump_config(self.plan.resolved))
+        try:
+            folder.write_json("environment.json", describe_environment(plugins=plugins))
+            folder.write_json(_DATA, self.source.record())
+            folder.write_text(folder.config.name, dump_config(self.plan.resolved))
+        except BaseException:
+            folder.discard()  # so that the same command can be given again
+            raise
 
     def _fit(self, folder: RunFolder, *, resumed: bool) -> TrainResult:
         self.trainer.destination = Destination(folder, self._record)
@@ -299,7 +303,10 @@ class Job:
         seed_everything(self.config.training.seed, rank())
         if resumed:
             self._restore(self.trainer, folder)
-        result = self.trainer.fit()
+        try:
+            result = self.trainer.fit()
+        except StoppedError as error:
+            raise StoppedError(error.cause, f"Go on with: {folder.resume_command}") from None
         if is_main():
             folder.write_json("result.json", asdict(result))
         return TrainResult(folder.path, result)
