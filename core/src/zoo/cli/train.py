@@ -185,6 +185,8 @@ def _run(
 
     plan = plan_training(layers, resume=resume)
     if dry_run:
+        for line in plan.resolved.dropped:
+            print_message(line)
         print_json(plan.as_json()) if as_json else print_answer(plan.as_toml())
         return 0
     if plan.config.machine.gpus > 1 and not is_launched():

@@ -145,7 +145,9 @@ def _open_path(
     path: Path, layout: str, data: DataConfig, message: Message, channels: int
 ) -> Source:
     if not _exists(path):
-        raise DataError(f"{path} does not exist", "Check the path.")
+        raise DataError(
+            f"{path} does not exist", "Check the path; data that have moved are named by --data."
+        )
     try:
         splits = LAYOUTS[layout](path, channels=channels)
     except OSError as error:  # not readable, a file for a folder
