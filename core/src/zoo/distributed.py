@@ -107,16 +107,16 @@ class Agreement:
     """
 
     def __init__(self) -> None:
-        self._group = _host_group() if _active() else None
+        self._alone = world_size() == 1
         self._pending: tuple[Tensor, Any] | None = None
 
     def exchange(self, value: int) -> int:
         """Say ``value`` and hear the answer of the step before (of this one, if alone)."""
-        if self._group is None:
+        if self._alone:
             return value
         answer = self.settle()
         tensor = torch.tensor([value])
-        work = dist.all_reduce(tensor, op=dist.ReduceOp.MAX, group=self._group, async_op=True)
+        work = dist.all_reduce(tensor, op=dist.ReduceOp.MAX, group=_host_group(), async_op=True)
         self._pending = (tensor, work)
         return answer
 

@@ -100,6 +100,7 @@ def build_trainer(
         task,
         config=config,
         data=TrainingData(
+            images=images,
             loader=Loader(train, transforms["train"].sample),
             plan=lambda epoch: epoch_batches(
                 images,

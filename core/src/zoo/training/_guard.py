@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 
@@ -61,13 +62,12 @@ class NonFiniteGuard:
             NonFiniteError: where the flag is read at each step.
         """
         self._recent.append((step, keys))
-        bad = ~torch.isfinite(norm)
         if self._scaler.is_enabled():
-            self._restore_buffers_if(bad)
+            self._restore_buffers_if(~torch.isfinite(norm))
         elif self._read_every > 1:
-            self._gate_on_device(bad, step)
-        elif bad:
-            self._restore_buffers_if(bad)
+            self._gate_on_device(~torch.isfinite(norm), step)
+        elif not math.isfinite(norm):
+            self._restore_buffers_if(~torch.isfinite(norm))
             self._bad_step.fill_(step)
             self.check()
         if step % _READ_EVERY == 0:

@@ -14,7 +14,6 @@ class RunState:
         step: optimizer steps done.
         epoch: epochs completed, their evaluation included.
         epoch_step: steps done of the epoch under way.
-        images: trained on, on this process times the number of processes.
         elapsed_s: of training, up to the last checkpoint that this state came from.
         best, best_epoch: of the monitored metric; None before the first evaluation.
         waited: evaluations since the best.
@@ -24,21 +23,15 @@ class RunState:
     step: int = 0
     epoch: int = 0
     epoch_step: int = 0
-    images: int = 0
     elapsed_s: float = 0.0
     best: float | None = None
     best_epoch: int | None = None
     waited: int = 0
     end: str | None = None
 
-    def after_step(self, *, images: int) -> RunState:
+    def after_step(self) -> RunState:
         """One more optimizer step."""
-        return replace(
-            self,
-            step=self.step + 1,
-            epoch_step=self.epoch_step + 1,
-            images=self.images + images,
-        )
+        return replace(self, step=self.step + 1, epoch_step=self.epoch_step + 1)
 
     def after_epoch(self) -> RunState:
         """One more epoch, evaluated."""

@@ -47,10 +47,12 @@ class TrainingData:
     """Where batches come from.
 
     Attributes:
+        images: of an epoch, over all processes.
         plan: this process's batches of an epoch, in order, from the epoch's number (from 0).
         transform: the stage that the device runs.
     """
 
+    images: int
     loader: Loader
     plan: Callable[[int], Sequence[Sequence[SampleKey]]]
     transform: BatchTransform
@@ -145,7 +147,7 @@ class Trainer:
                 end = None
                 for batch in self._rest_of_epoch():
                     self.train_step(batch)
-                    end = self._after_step(batch)
+                    end = self._after_step()
                     if end is not None:
                         break
                 if end != "stopped":
@@ -165,7 +167,7 @@ class Trainer:
             with synchronise:
                 with autocast(self.device, self.precision):
                     step = self._module(micro_batch)
-                loss = total_loss(step.losses, counts) * world_size()
+                loss = total_loss(step.losses, counts, scale=world_size())
                 self.scaler.scale(loss).backward()
             self.running.update(step, micro_batch)
         self.scaler.unscale_(self.optimizer)
@@ -196,7 +198,7 @@ class Trainer:
             steps_per_epoch=self.steps_per_epoch,
             total_steps=self.total_steps,
             learning_rate=self.schedule.rate(max(at.step - 1, 0)),
-            images=at.images,
+            images=round(self._data.images * (at.epoch + at.epoch_step / self.steps_per_epoch)),
             elapsed_s=self.elapsed_s(),
         )
 
@@ -257,8 +259,8 @@ class Trainer:
             return self._module.no_sync()
         return nullcontext()
 
-    def _after_step(self, batch: Batch) -> str | None:
-        self.state = self.state.after_step(images=len(batch) * world_size())
+    def _after_step(self) -> str | None:
+        self.state = self.state.after_step()
         at, settings = self.state, self._settings
         self._notify("on_step_end", self.progress)
         if at.step % settings.log_every == 0:

@@ -50,6 +50,7 @@ class Feed:
         split = self._source.splits["train"]
         weights = class_balance(split) if data.sampling == "balanced" else None
         return TrainingData(
+            images=len(split),
             loader=self._loaders["train"],
             plan=lambda epoch: epoch_batches(
                 len(split),
