@@ -1,4 +1,4 @@
-"""Several processes as one run, over gloo on the CPU: forked from this one, so that they start fast."""
+"""Several processes as one run, over gloo on the CPU; forked from this one to start fast."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _fork_rank(number: int, processes: int, port: int, work: Callable[[int], Non
         code = 0
     except BaseException as error:  # noqa: BLE001 - a forked test must not go on as pytest
         code = getattr(error, "exit_code", 1)
-        print(f"rank {number}: {error!r}", file=sys.stderr)
+        sys.stderr.write(f"rank {number}: {error!r}\n")
     finally:
         sys.stderr.flush()
         os._exit(code)
