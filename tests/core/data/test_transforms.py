@@ -14,11 +14,11 @@ from PIL import Image
 from zoo.cards import InputSpec
 from zoo.data import Transforms, image_transforms
 from zoo.data._auto_augment import _TRIVIAL_SPACE, build_policy, rand_operations
-from zoo.data._batch_stage import erase_images, flip_images, shift_images
+from zoo.data._batch_stage import erase_images, flip_images, light_images, shift_images
 from zoo.data._mixing import symmetric_beta
 from zoo.data._pillow_ops import OPERATIONS, Border
 from zoo.data._random import uniform
-from zoo.data._sample_stage import random_box, resize, resize_and_centre_crop
+from zoo.data._sample_stage import random_box, resize, resize_and_centre_crop, short_side_box
 from zoo.errors import ConfigError, DataError
 from zoo.structures import Batch, Sample, SampleKey
 
@@ -48,6 +48,46 @@ def transforms(**options: Any) -> Transforms:
 
 
 # The sample stage
+
+
+@pytest.mark.parametrize(("height", "width"), [(300, 500), (500, 300), (100, 100), (1, 9)])
+@pytest.mark.parametrize("draw", [0.0, 0.5, 0.999999])
+def test_a_short_side_crop_is_the_square_of_the_resized_image(
+    height: int, width: int, draw: float
+) -> None:
+    top, left, box_height, box_width = short_side_box(
+        height, width, 224, (256, 480), [draw, draw, draw]
+    )
+
+    shorter_px = 256 + int(draw * 225)
+    assert box_height == box_width == max(1, round(min(height, width) * 224 / shorter_px))
+    assert 0 <= top <= height - box_height
+    assert 0 <= left <= width - box_width
+
+
+def test_short_side_crops_have_the_size_that_the_model_sees() -> None:
+    made = transforms(crop="short-side", short_side_px=(17, 30))
+    assert made.sample is not None
+
+    sample = made.sample(Sample(noise(), {"labels": 1}), SampleKey(0, 1))
+
+    assert sample.image.shape == (3, 16, 16)
+
+
+def test_lighting_moves_whole_images_along_the_principal_colours() -> None:
+    images = torch.full((4000, 3, 2, 2), 100.0)
+    draws = uniform(0, "lighting", [SampleKey(0, index) for index in range(4000)], 6)
+
+    noise_of = (light_images(images, draws, 0.1) - images)[:, :, 0, 0] / 255
+
+    colours = torch.tensor(
+        [[-0.5675, -0.5808, -0.5836], [0.7192, -0.0045, -0.6948], [0.4009, -0.8140, 0.4203]]
+    )
+    along = noise_of @ colours.T
+    torch.testing.assert_close(
+        along.std(0), 0.1 * torch.tensor([0.2175, 0.0188, 0.0045]), rtol=0.05, atol=1e-4
+    )
+    assert light_images(images[:, :1], draws, 0.1).equal(images[:, :1])
 
 
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic"])

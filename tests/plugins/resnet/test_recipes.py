@@ -13,13 +13,6 @@ from zoo_resnet.plugin import zoo_recipes
 
 REGISTRY = default_registry()
 NAMES = [card.name for card in zoo_recipes()]
-NEEDS_NEW_TRANSFORMS = pytest.mark.xfail(
-    reason="the transforms have no crop='short-side' and no lighting yet", strict=True
-)
-PLANNED = [
-    pytest.param(name, marks=NEEDS_NEW_TRANSFORMS if name == "he2015-imagenet" else ())
-    for name in NAMES
-]
 
 
 def plan(recipe: str, model: str = "resnet50", source: str = "imagenet") -> RunPlan:
@@ -254,7 +247,7 @@ def test_a_recipe_has_every_ingredient_of_its_source(name: str, table: dict[str,
     assert flat(name) == table
 
 
-@pytest.mark.parametrize("name", PLANNED)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_is_a_run_that_can_be_planned(name: str) -> None:
     planned = plan(name)
 

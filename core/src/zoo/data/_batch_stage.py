@@ -24,14 +24,21 @@ from zoo.structures import Batch
 _ERASE_ATTEMPTS = 10
 _ERASE_AREA = (0.02, 1 / 3)
 _ERASE_RATIO = (0.3, 3.3)
+_COLOUR_DEVIATIONS = (0.2175, 0.0188, 0.0045)
+_PRINCIPAL_COLOURS = (
+    (-0.5675, 0.7192, 0.4009),
+    (-0.5808, -0.0045, -0.8140),
+    (-0.5836, -0.6948, 0.4203),
+)
+"""Of ImageNet's pixels, white being 1; rows are R, G, B (as in fb.resnet.torch)."""
 _LUMA = (0.299, 0.587, 0.114)
 
 
 class BatchStage:
     """uint8 images of any one size to normalised floats of the size that the model sees.
 
-    Channels → resize → shift → flip → normalise → erase → mix.  Without options, it only resizes
-    and normalises: the evaluation's stage.
+    Channels → resize → shift → flip → lighting → normalise → erase → mix.  Without options, it only
+    resizes and normalises: the evaluation's stage.
     """
 
     def __init__(
@@ -41,6 +48,7 @@ class BatchStage:
         seed: int,
         flip: float = 0.0,
         shift: float = 0.0,
+        lighting: float = 0.0,
         erase: float = 0.0,
         mixup: float = 0.0,
         cutmix: float = 0.0,
@@ -49,6 +57,7 @@ class BatchStage:
         self._seed = seed
         self._flip = flip
         self._shift_px = round(shift * spec.size_px)
+        self._lighting = lighting
         self._erase = erase
         self._mixup = mixup
         self._cutmix = cutmix
@@ -60,6 +69,8 @@ class BatchStage:
             images = shift_images(images, self._offsets(batch))
         if self._flip:
             images = flip_images(images, self._draw(batch, "flip", 1)[:, 0] < self._flip)
+        if self._lighting:
+            images = light_images(images, self._draw(batch, "lighting", 6), self._lighting)
         images = self._normalise(images)
         if self._erase:
             images = erase_images(images, self._draw(batch, "erase", 23), self._erase)
@@ -115,6 +126,22 @@ def to_channels(images: Tensor, channels: int) -> Tensor:
         f"the images have {present} channels, and the model wants {channels}",
         f"Set model.in_channels to {present}, or use other images.",
     )
+
+
+def light_images(images: Tensor, draws: NDArray[np.float64], deviation: float) -> Tensor:
+    """Add noise along the principal colours (Krizhevsky 2012, section 4.1); others than RGB stay.
+
+    Args:
+        images: (b, 3, h, w) of 0 to 255.
+        draws: (b, 6) in [0, 1), made normal by Box and Muller's transform.
+        deviation: of the noise along each colour, in units of the colour's own.
+    """
+    if images.shape[1] != 3:
+        return images
+    normal = np.sqrt(-2 * np.log1p(-draws[:, :3])) * np.cos(2 * np.pi * draws[:, 3:])
+    along = 255 * deviation * normal * np.array(_COLOUR_DEVIATIONS)
+    noise = along @ np.array(_PRINCIPAL_COLOURS).T
+    return images + torch.from_numpy(noise).to(images)[:, :, None, None]
 
 
 def shift_images(images: Tensor, offsets: NDArray[np.int64]) -> Tensor:

@@ -23,12 +23,14 @@ def image_transforms(  # noqa: PLR0913  (these are the options of [transforms])
     spec: InputSpec,
     seed: int,
     num_classes: int,
-    crop: Literal["photo", "none"] = "photo",
+    crop: Literal["photo", "short-side", "none"] = "photo",
     scale: tuple[float, float] = (0.5, 1.0),
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
+    short_side_px: tuple[int, int] = (256, 480),
     flip: float = 0.5,
     shift: float = 0.0,
     auto_augment: str | None = None,
+    lighting: float = 0.0,
     erase: float = 0.0,
     mixup: float = 0.0,
     cutmix: float = 0.0,
@@ -44,16 +46,21 @@ def image_transforms(  # noqa: PLR0913  (these are the options of [transforms])
         seed: of the run; with a sample's key it decides everything random.
         num_classes: of the labels.
         crop: "photo" for images of any size: random resized crops in training, resize and centre
-            crop in evaluation. "none" for images that are all of one size: they are resized as a
-            whole, on the device, and need no loader processes.
+            crop in evaluation. "short-side" trains on square crops of images whose shorter side
+            is drawn from ``short_side_px`` (Simonyan 2014, arXiv:1409.1556). "none" for images
+            that are all of one size: they are resized as a whole, on the device, and need no
+            loader processes.
         scale: least and greatest share of the image's area in a random crop.
         ratio: least and greatest width / height of a random crop.
+        short_side_px: least and greatest shorter side of an image for "short-side".
         flip: probability of a horizontal flip.
         shift: greatest shift in either direction, as a fraction of the size; what comes in is
             black. 4 px of padding and a random crop, for 32 px, is 0.125.
         auto_augment: "trivial" (TrivialAugment, Mueller and Hutter 2021, arXiv:2103.10158, in its
             wide space) or RandAugment (Cubuk 2019, arXiv:1909.13719) in timm's words, such as
             "rand-m7-mstd0.5-inc1".
+        lighting: standard deviation of the noise along the principal colours of ImageNet, in
+            units of their own (Krizhevsky 2012: 0.1); 0 is off.
         erase: probability of erasing a rectangle (Zhong 2017, arXiv:1708.04896).
         mixup: alpha of mixup (Zhang 2017, arXiv:1710.09412); 0 is off.
         cutmix: alpha of CutMix (Yun 2019, arXiv:1905.04899); 0 is off. With mixup, each pair takes
@@ -71,7 +78,8 @@ def image_transforms(  # noqa: PLR0913  (these are the options of [transforms])
     _check_sizes(train_size_px=train_size_px, resize_px=resize_px)
     _check_range("scale", scale, high=1.0)
     _check_range("ratio", ratio, high=float("inf"))
-    _check_numbers(shift=shift, mixup=mixup, cutmix=cutmix)
+    _check_range("short_side_px", short_side_px, high=float("inf"))
+    _check_numbers(shift=shift, lighting=lighting, mixup=mixup, cutmix=cutmix)
     if (mixup or cutmix) and num_classes < 2:
         raise ConfigError("mixup and cutmix need at least two classes")
     if train and train_size_px is not None:
@@ -88,14 +96,24 @@ def image_transforms(  # noqa: PLR0913  (these are the options of [transforms])
         spec,
         seed=seed,
         train=train,
-        crop=crop == "photo",
+        crop=crop != "none",
+        short_side_px=short_side_px if crop == "short-side" else None,
         scale=scale,
         ratio=ratio,
         interpolation=random_mode,
         policy=policy if train else None,
     )
     batch = (
-        BatchStage(spec, seed=seed, flip=flip, shift=shift, erase=erase, mixup=mixup, cutmix=cutmix)
+        BatchStage(
+            spec,
+            seed=seed,
+            flip=flip,
+            shift=shift,
+            lighting=lighting,
+            erase=erase,
+            mixup=mixup,
+            cutmix=cutmix,
+        )
         if train
         else BatchStage(spec, seed=seed)
     )

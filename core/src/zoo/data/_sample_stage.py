@@ -22,13 +22,14 @@ Box = tuple[int, int, int, int]
 class SampleStage:
     """Crops (a random box in training, the centre in evaluation), resizes, augments."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (all that a crop depends on)
         self,
         spec: InputSpec,
         *,
         seed: int,
         train: bool,
         crop: bool,
+        short_side_px: tuple[int, int] | None = None,
         scale: tuple[float, float],
         ratio: tuple[float, float],
         interpolation: str,
@@ -38,6 +39,7 @@ class SampleStage:
         self._seed = seed
         self._train = train
         self._crop = crop
+        self._short_side_px = short_side_px
         self._scale = scale
         self._ratio = ratio
         self._interpolation = interpolation
@@ -60,7 +62,11 @@ class SampleStage:
 
     def _random_crop(self, image: Tensor, key: SampleKey) -> Tensor:
         *draws, resample = uniform(self._seed, "crop", [key], 2 * _CROP_ATTEMPTS + 3)[0].tolist()
-        box = random_box(image.shape[-2], image.shape[-1], self._scale, self._ratio, draws)
+        height, width = image.shape[-2:]
+        if self._short_side_px is not None:
+            box = short_side_box(height, width, self._spec.size_px, self._short_side_px, draws)
+        else:
+            box = random_box(height, width, self._scale, self._ratio, draws)
         mode = interpolation_of(self._interpolation, resample)
         return resize(cut(image, box), self._spec.size_px, self._spec.size_px, mode)
 
@@ -96,6 +102,29 @@ def random_box(
     box_width = min(width, max(1, round(height * shape)))
     box_height = min(height, max(1, round(width / shape)))
     return (height - box_height) // 2, (width - box_width) // 2, box_height, box_width
+
+
+def short_side_box(
+    height: int,
+    width: int,
+    size_px: int,
+    short_side_px: tuple[int, int],
+    draws: list[float],
+) -> Box:
+    """The square that is ``size_px`` wide once the image's shorter side has a random length.
+
+    Args:
+        height, width: of the image.
+        size_px: of the crop.
+        short_side_px: least and greatest length that the shorter side is resized to.
+        draws: at least 3 numbers in [0, 1).
+    """
+    low, high = short_side_px
+    shorter_px = low + int(draws[0] * (high - low + 1))
+    side = min(height, width, max(1, round(min(height, width) * size_px / shorter_px)))
+    top = int(draws[-2] * (height - side + 1))
+    left = int(draws[-1] * (width - side + 1))
+    return top, left, side, side
 
 
 def cut(image: Tensor, box: Box) -> Tensor:
