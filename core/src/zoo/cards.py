@@ -160,7 +160,11 @@ class DatasetCard(Card):
 
 @dataclass(frozen=True)
 class TaskCard(Card):
-    """A task.  ``factory(*, classes, **options) -> Task``; ``default_dataset`` needs no download."""
+    """A task.  ``factory(*, classes, **options) -> Task``.
+
+    Attributes:
+        default_dataset: what a run takes that names no data; it needs no download.
+    """
 
     _: KW_ONLY
     default_dataset: str

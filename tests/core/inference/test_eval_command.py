@@ -56,6 +56,14 @@ def test_every_split_can_be_scored(tiny_run: Path, split: str, images: int) -> N
     assert {"top1", "macro_f1", "ece", "loss"} <= set(result.metrics)
 
 
+def test_of_other_data_without_splits_every_image_is_scored(tiny_run: Path, photos: Path) -> None:
+    flat = evaluate(tiny_run, data=str(photos / "val"))
+    held_out = evaluate(tiny_run, data=str(photos / "val"), split="val")
+
+    assert (flat.split, flat.images) == ("all", 5)
+    assert (held_out.split, held_out.images) == ("val", 2)
+
+
 def test_a_predictor_can_be_scored_on_other_data(tiny_run: Path, photos: Path) -> None:
     result = evaluate(load_run(tiny_run), data=str(photos))
 

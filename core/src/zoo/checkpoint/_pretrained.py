@@ -211,6 +211,7 @@ def _convert_apart(source: Path, target: Path) -> None:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_LIMIT_S,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise WeightsError(f"{source} took more than {_LIMIT_S} s to convert") from error

@@ -29,7 +29,7 @@ _FRACTIONS = ("top", "macro_", "ece")
     shell_complete=complete_names("dataset"),
 )
 @click.option(
-    "--split", default="val", metavar="NAME", show_default=True, help="val, test or train."
+    "--split", metavar="NAME", help="val (the default), test, train, or all of unsplit images."
 )
 @click.option(
     "--checkpoint",

@@ -63,6 +63,16 @@ def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
     With another number of processes, the first takes over the sums of all, and the random
     generators of those that were not there keep their seeds.
     """
+    try:
+        _restore(trainer, checkpoint)
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{checkpoint.path} was written by another version of zoo: {error!r}",
+            "Resume with the version that environment.json names.",
+        ) from error
+
+
+def _restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
     tensors, values = checkpoint.tensors, checkpoint.values
     _load(trainer.model, under_prefix("model", tensors), checkpoint)
     if trainer.ema:

@@ -66,7 +66,7 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
     *,
     weights: str | None = None,
     data: str | None = None,
-    split: str = "val",
+    split: str | None = None,
     checkpoint: str = "best",
     batch_size: int = 64,
     device: str = "auto",
@@ -88,7 +88,8 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
         model: a run folder; a model's name, with ``weights``; or what ``zoo.load_run`` gave.
         weights: a published set's name, or a .safetensors or .pth file.
         data: a registered name or a path; default: the data of the run.
-        split: "val", "test" or "train".
+        split: "val", "test", "train" or "all"; default: "val", and "all" images of other data
+            that have no splits of their own.
         checkpoint: of a run: "best", "last" or "step-N".
         batch_size: images of a forward pass; no metric depends on it.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
@@ -131,6 +132,8 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
     metrics = dict(predictor.task.metrics("val"))
     if confusion:
         metrics["confusion-matrix"] = ConfusionMatrix(classes=predictor.classes)
+    if split is None:
+        split = "all" if data is not None and source.whole is not None else "val"
     dataset = _split_of(source, split)
     values = _score(
         predictor,
@@ -214,10 +217,11 @@ def _default_data(record: ModelRecord, registry: Registry) -> str:
 
 
 def _split_of(source: Source, split: str) -> Dataset:
-    if split not in source.splits:
-        names = ", ".join(source.splits)
-        raise UnknownNameError("split", split, source.splits, f"{source.name} has {names}.")
-    return source.splits[split]
+    splits = source.splits if source.whole is None else {**source.splits, "all": source.whole}
+    if split not in splits:
+        names = ", ".join(splits)
+        raise UnknownNameError("split", split, splits, f"{source.name} has {names}.")
+    return splits[split]
 
 
 def _with_classes_of(source: Source, predictor: Predictor) -> Predictor:
