@@ -63,6 +63,8 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device; pinned memory is copied without waiting."""
+        if self.images.device == device:
+            return self
         return replace(
             self,
             images=self.images.to(device, non_blocking=True),

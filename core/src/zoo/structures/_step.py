@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 
@@ -42,15 +41,21 @@ class Step:
 
 
 def total_loss(
-    losses: Mapping[str, LossSum], counts: Mapping[str, Tensor | float] | None = None
+    losses: Mapping[str, LossSum],
+    counts: Mapping[str, Tensor | float] | None = None,
+    *,
+    scale: float = 1.0,
 ) -> Tensor:
     """The number that is minimised: the weighted sum of the mean losses, () float.
 
     Args:
         losses: of a batch, a micro-batch or one rank's share.
         counts: of the whole batch over all ranks; default: those of ``losses``.
+        scale: factor of the whole.
     """
     counts = {name: loss.count for name, loss in losses.items()} if counts is None else counts
-    return torch.stack(
-        [loss.total * (loss.weight / counts[name]) for name, loss in losses.items()]
-    ).sum()
+    # One product for each: every further operation is one more in the backward pass.
+    first, *others = (
+        loss.total * (scale * loss.weight / counts[name]) for name, loss in losses.items()
+    )
+    return sum(others, start=first)
