@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli._completion import complete_names
+from zoo.cli._options import model_options
 from zoo.cli._output import print_answer, print_json, print_message, print_table
 from zoo.cli._progress import progress_bar
 
@@ -21,7 +22,7 @@ _FRACTIONS = ("top", "macro_", "ece")
 
 @click.command("eval")
 @click.argument("run", metavar="RUN|MODEL", shell_complete=complete_names("model"))
-@click.option("--weights", metavar="NAME|FILE", help="Of a MODEL: published weights, or a file.")
+@model_options(batch_size=64)
 @click.option(
     "--data",
     metavar="SOURCE",
@@ -30,35 +31,6 @@ _FRACTIONS = ("top", "macro_", "ece")
 )
 @click.option(
     "--split", metavar="NAME", help="val (the default), test, train, or all of unsplit images."
-)
-@click.option(
-    "--checkpoint",
-    default="best",
-    metavar="NAME",
-    show_default=True,
-    help="Of a RUN: best, last or step-N.",
-)
-@click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    default=64,
-    metavar="N",
-    show_default=True,
-    help="Images at a time; no figure depends on it.",
-)
-@click.option(
-    "--device",
-    default="auto",
-    metavar="DEVICE",
-    show_default=True,
-    help="auto, cpu, cuda, cuda:N or mps.",
-)
-@click.option(
-    "--precision",
-    default="auto",
-    metavar="NAME",
-    show_default=True,
-    help="auto, fp32, bf16 or fp16.",
 )
 @click.option(
     "--workers", type=click.IntRange(min=0), metavar="N", help="Processes that read images."

@@ -11,6 +11,7 @@ import click
 from rich.cells import cell_len
 
 from zoo.cli._completion import complete_names
+from zoo.cli._options import model_options
 from zoo.cli._output import print_answer, print_json, print_message
 from zoo.cli._progress import progress_bar
 from zoo.errors import DataError
@@ -26,7 +27,7 @@ _WIDEST_LABEL = 24
 @click.command()
 @click.argument("run", metavar="RUN|MODEL", shell_complete=complete_names("model"))
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
-@click.option("--weights", metavar="NAME|FILE", help="Of a MODEL: published weights, or a file.")
+@model_options(batch_size=32)
 @click.option(
     "--top-k",
     type=click.IntRange(min=1),
@@ -38,35 +39,6 @@ _WIDEST_LABEL = 24
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
     help="Write a picture of each answer there; no file that is there already is touched.",
-)
-@click.option(
-    "--checkpoint",
-    default="best",
-    metavar="NAME",
-    show_default=True,
-    help="Of a RUN: best, last or step-N.",
-)
-@click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    default=32,
-    metavar="N",
-    show_default=True,
-    help="Images at a time.",
-)
-@click.option(
-    "--device",
-    default="auto",
-    metavar="DEVICE",
-    show_default=True,
-    help="auto, cpu, cuda, cuda:N or mps.",
-)
-@click.option(
-    "--precision",
-    default="auto",
-    metavar="NAME",
-    show_default=True,
-    help="auto, fp32, bf16 or fp16.",
 )
 @click.option(
     "--on-bad-image",
