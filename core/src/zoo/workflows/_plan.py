@@ -175,7 +175,8 @@ def _settle(plan: RunPlan) -> RunPlan:
 def _recipe_layer(name: str, registry: Registry, *, on_card_of: Entry) -> Layer:
     """The recipe of that name; the model's own plugin comes first."""
     entry = registry.get("recipe", name, on_card_of=on_card_of)
-    return Layer(f"recipe {entry.full_name}", registry.load(entry)())
+    values = {**registry.load(entry)(), "recipe": entry.full_name}
+    return Layer(f"recipe {entry.full_name}", values)
 
 
 def _dataset_layers(source: str, registry: Registry) -> list[Layer]:
