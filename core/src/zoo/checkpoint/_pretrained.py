@@ -20,11 +20,11 @@ from importlib import resources
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-import platformdirs
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from zoo.cache import cache_folder
 from zoo.cards import ModelCard, WeightsCard
 from zoo.checkpoint._download import UnreachableError, download
 from zoo.errors import UnknownNameError, WeightsError
@@ -123,9 +123,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def weights_cache() -> Path:
-    """The folder of the cache: ``$ZOO_CACHE/weights``, else where the system keeps caches."""
-    root = os.environ.get("ZOO_CACHE") or platformdirs.user_cache_dir("zoo")
-    return Path(root).expanduser() / "weights"
+    """Where downloaded weights lie: ``weights`` in the cache."""
+    return cache_folder() / "weights"
 
 
 def _download_and_store(

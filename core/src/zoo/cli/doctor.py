@@ -114,10 +114,9 @@ def _cuda(built_for: str | None, devices: int) -> Check:
 
 
 def _storage() -> Iterator[Check]:
-    import platformdirs
+    from zoo.cache import VARIABLE, cache_folder
 
-    cache = Path(os.environ.get("ZOO_CACHE") or platformdirs.user_cache_dir("zoo")).expanduser()
-    yield _writable("cache folder", cache, "ZOO_CACHE")
+    yield _writable("cache folder", cache_folder(), VARIABLE)
     shared = Path("/dev/shm")  # noqa: S108 - its size is read, nothing is written
     if shared.is_dir():
         size = shutil.disk_usage(shared).total

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import platformdirs
 
+from zoo.cache import cache_folder
 from zoo.cards import DatasetCard
 from zoo.config import DataConfig
 from zoo.data._dataset import Dataset, Splits
@@ -131,9 +131,8 @@ def open_source(
 
 
 def data_folder() -> Path:
-    """Where downloaded data sets lie: ``$ZOO_CACHE/data``, else where the system keeps caches."""
-    root = os.environ.get("ZOO_CACHE") or platformdirs.user_cache_dir("zoo")
-    return Path(root).expanduser() / "data"
+    """Where downloaded data sets lie: ``data`` in the cache."""
+    return cache_folder() / "data"
 
 
 def _exists(path: Path) -> bool:
