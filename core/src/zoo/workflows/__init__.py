@@ -3,9 +3,10 @@
 from zoo.workflows._benchmark import BenchmarkResult, Speed, benchmark
 from zoo.workflows._data import check_data
 from zoo.workflows._evaluate import EvaluationResult, evaluate
+from zoo.workflows._job import TrainResult
 from zoo.workflows._open import open_predictor
 from zoo.workflows._predict import Prediction, collect_images, predict
-from zoo.workflows._train import TrainResult, plan_training, run_training, train
+from zoo.workflows._train import plan_training, run_training, train
 
 __all__ = [
     "BenchmarkResult",

@@ -1,70 +1,22 @@
-"""Train a model, or go on with a run: assemble the objects, fit, leave a run folder."""
+"""Train a model, or go on with a run."""
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-from zoo.checkpoint import latest_checkpoint, step_folders
-from zoo.config import Layer, dump_config, load_config
-from zoo.data import Source, open_source
-from zoo.devices import check_processes, choose_device, choose_precision, describe_device
-from zoo.distributed import is_main, is_main_process, on_main, process_group, rank
-from zoo.errors import ConfigError, DataError, StoppedError, UnknownNameError
-from zoo.inference import ModelRecord
+from zoo.config import Layer, load_config
+from zoo.devices import check_processes, choose_device, choose_precision
 from zoo.registry import Registry, default_registry
-from zoo.reporting import ConsoleReporter, JsonLines, RunSummary
-from zoo.runs import RunFolder, describe_environment
-from zoo.tasks import Task
-from zoo.training import (
-    Callback,
-    Destination,
-    FitResult,
-    RunState,
-    Trainer,
-    depends_on_length,
-    monitored,
-    seed_everything,
-)
-from zoo.workflows._feed import Feed
-from zoo.workflows._model import build_planned_model
+from zoo.runs import RunFolder
+from zoo.training import Callback
+from zoo.workflows._job import Job, TrainResult
 from zoo.workflows._plan import RunPlan, check_plan, overlay, plan_run
-from zoo.workflows._rehearsal import rehearse
-
-Message = Callable[[str], None]
-
-_DATA = "data.json"
-
-MAY_CHANGE = (
-    "data.source",
-    "data.workers",
-    "machine.device",
-    "machine.gpus",
-    "training.epochs",
-    "training.time_limit_s",
-)
-"""What a resume may be told anew."""
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """A finished run.
-
-    Attributes:
-        run: its folder.
-        fit: how training ended, and the best value of the monitored metric.
-    """
-
-    run: Path
-    fit: FitResult
+from zoo.workflows._resume import check_changes, check_length
 
 
 def train(
@@ -117,10 +69,10 @@ def plan_training(
     resolved = load_config(RunFolder.open(resume).config)
     epochs_before = resolved.config.training.epochs
     for layer in layers:
-        _check_changes(layer)
+        check_changes(layer)
         resolved = overlay(resolved, layer)
     plan = on_machine(check_plan(resolved, registry))
-    _check_length(plan, epochs_before)
+    check_length(plan, epochs_before)
     return plan
 
 
@@ -131,7 +83,7 @@ def run_training(
     resume: Path | None = None,
     callbacks: Sequence[Callback] = (),
     registry: Registry | None = None,
-    message: Message | None = None,
+    message: Callable[[str], None] | None = None,
 ) -> TrainResult:
     """Train as planned, or go on with a run exactly as if it had never stopped.
 
@@ -158,263 +110,3 @@ def on_machine(plan: RunPlan) -> RunPlan:
     chosen = {key: value for key, value in settled.items() if value != getattr(machine, key)}
     layer = Layer("this machine", {"machine": chosen})
     return replace(plan, resolved=overlay(plan.resolved, layer))
-
-
-class Job:
-    """One run: the objects that a plan asks for, built in order."""
-
-    def __init__(
-        self,
-        plan: RunPlan,
-        registry: Registry,
-        *,
-        callbacks: Sequence[Callback],
-        message: Message | None,
-    ) -> None:
-        self.plan, self.config, self.registry = plan, plan.config, registry
-        self._callbacks = callbacks
-        self._message = message or _to_stderr
-        self._stack = ExitStack()
-
-    def start(self, output: Path | None) -> TrainResult:
-        """A new run."""
-        with self._stack:
-            for line in self.plan.resolved.dropped:
-                self._say(line)
-            self._prepare()
-            folder = on_main(lambda: self._create_folder(output))
-            if is_main():
-                self._stack.enter_context(folder.lock())
-                self._describe(folder)
-            return self._fit(folder, resumed=False)
-
-    def resume(self, folder: RunFolder) -> TrainResult:
-        """The same run again."""
-        with self._stack:
-            if is_main_process():
-                self._stack.enter_context(folder.lock())
-            self._prepare(restored=bool(step_folders(folder.checkpoints)))
-            _check_same_data(folder, self.source)
-            if is_main():
-                folder.write_text(folder.config.name, dump_config(self.plan.resolved))
-            return self._fit(folder, resumed=True)
-
-    def _prepare(self, *, restored: bool = False) -> None:
-        """Everything that can be wrong with what the user gave, before anything is written."""
-        machine = self.config.machine
-        torch.set_num_threads(machine.threads or torch.get_num_threads())
-        if machine.deterministic:
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-            torch.use_deterministic_algorithms(mode=True)
-        device = choose_device(machine.device)
-        self.source = open_source(
-            self.plan.source,
-            registry=self.registry,
-            data=self.config.data,
-            channels=self.plan.in_channels,
-            message=self._say,
-        )
-        self._settle_data()
-        self.task = self._build_task()
-        self.device = self._stack.enter_context(process_group(device))
-        self.feed = self._stack.enter_context(
-            Feed(self.plan, self.source, self.task, pin_memory=self.device.type == "cuda")
-        )
-        self.model = self._build_model(restored=restored)
-        rehearse(self.plan, self.source, self.task, self.model, self.device)
-        self._named_callbacks = self._build_callbacks()
-        self.trainer = self._build_trainer()
-
-    def _settle_data(self) -> None:
-        """Write into the config where the data are, and the size of batches that they allow.
-
-        Raises:
-            ConfigError: batches of more images than there are were asked for.
-        """
-        settled: dict[str, Any] = {}
-        if self.config.data.source is not None:
-            settled["data"] = {"source": self.source.place}
-        images = len(self.source.splits["train"])
-        if self.config.training.batch_size > images:
-            self._check_batch_size(images)
-            settled["training"] = {"batch_size": images}
-        resolved = overlay(self.plan.resolved, Layer("", settled))
-        self.plan = replace(self.plan, resolved=resolved)
-        self.config = self.plan.config
-
-    def _check_batch_size(self, images: int) -> None:
-        """Refuse a batch size that the user said; one that came with a recipe is too large."""
-        size = self.config.training.batch_size
-        origin = self.plan.resolved.origins.get("training.batch_size", "default")
-        if not origin.startswith(("recipe ", "data set ", "default")):
-            raise ConfigError(
-                f"training.batch_size = {size} ({origin}): there are {images} training images",
-                f"Use --batch-size {images} or less.",
-            )
-        self._say(f"batches have {images} images, not {size} ({origin}): there are no more")
-
-    def _build_task(self) -> Task:
-        factory = self.registry.load(self.plan.task)
-        task: Task = factory(classes=self.source.classes, **self.plan.task_options)
-        for line in task.check_data(self.source.splits):
-            self._say(line)
-        _check_monitor(task, self.config.training.monitor)
-        return task
-
-    def _build_model(self, *, restored: bool) -> nn.Module:
-        return build_planned_model(
-            self.plan,
-            num_classes=self.task.num_classes,
-            device=self.device,
-            registry=self.registry,
-            message=self._say,
-            restored=restored,
-        )
-
-    def _build_trainer(self) -> Trainer:
-        """The trainer, as yet without a folder to write to."""
-        return Trainer(
-            self.model,
-            self.task,
-            config=self.config,
-            data=self.feed.training(),
-            device=self.device,
-            precision=self.config.machine.precision,
-            validate=self.feed.validation(self.device),
-        )
-
-    def _create_folder(self, output: Path | None) -> RunFolder:
-        return RunFolder.create(output, model=self.plan.model.card.name, dataset=self.source.name)
-
-    def _describe(self, folder: RunFolder) -> None:
-        """Write what the run is; ``config.toml``, which makes it a run, last."""
-        plugins = {p.distribution: p.version for p in (self.plan.model, self.plan.task)}
-        try:
-            folder.write_json("environment.json", describe_environment(plugins=plugins))
-            folder.write_json(_DATA, self.source.record())
-            folder.write_text(folder.config.name, dump_config(self.plan.resolved))
-        except BaseException:
-            folder.discard()  # so that the same command can be given again
-            raise
-
-    def _fit(self, folder: RunFolder, *, resumed: bool) -> TrainResult:
-        self.trainer.destination = Destination(folder, self._record)
-        self.trainer.callbacks = self._all_callbacks(folder)
-        seed_everything(self.config.training.seed, rank())
-        if resumed:
-            self._restore(self.trainer, folder)
-        try:
-            result = self.trainer.fit()
-        except StoppedError as error:
-            raise StoppedError(error.cause, f"Go on with: {folder.resume_command}") from None
-        if is_main():
-            folder.write_json("result.json", asdict(result))
-        return TrainResult(folder.path, result)
-
-    def _restore(self, trainer: Trainer, folder: RunFolder) -> None:
-        newest = on_main(lambda: latest_checkpoint(folder.checkpoints, warn=self._say))
-        if newest is None:
-            self._say(f"{folder.path} has no checkpoint yet: it starts from the beginning")
-            return
-        trainer.restore(newest)
-
-    def _record(self, state: RunState, metrics: Mapping[str, float]) -> Mapping[str, Any]:
-        record = ModelRecord(
-            model=self.plan.model.full_name,
-            distribution=self.plan.model.distribution,
-            version=self.plan.model.version,
-            num_classes=self.task.num_classes,
-            in_channels=self.plan.in_channels,
-            options={k: v for k, v in self.plan.model_options.items() if k != "in_channels"},
-            classes=tuple(self.source.classes),
-            input=self.plan.input,
-            task=self.plan.task.full_name,
-            task_options=self.task.options(),
-            transforms=self.plan.transforms,
-            metrics=metrics,
-            ema=self.config.training.ema is not None,
-            step=state.step,
-            epoch=state.epoch + 1,
-        )
-        return record.to_json()
-
-    def _all_callbacks(self, folder: RunFolder) -> list[Callback]:
-        monitor, mode = monitored(self.task, self.config)
-        summary = RunSummary(
-            model=self.plan.model.card.name,
-            num_params=sum(p.numel() for p in self.model.parameters()),
-            data=self.source.name,
-            split_sizes={name: len(split) for name, split in self.source.splits.items()},
-            num_classes=self.task.num_classes,
-            device=describe_device(self.device),
-            precision=self.config.machine.precision,
-            batch_size=self.config.training.batch_size,
-            epochs=self.config.training.epochs,
-            run=folder,
-            recipe=self.config.recipe,
-        )
-        console = ConsoleReporter(summary, monitor=monitor, mode=mode)
-        self._stack.enter_context(console)
-        return [
-            console,
-            JsonLines(folder.metrics),
-            *self._named_callbacks,
-            *self._callbacks,
-        ]
-
-    def _build_callbacks(self) -> list[Callback]:
-        """Those that the config switches on."""
-        return [
-            self.registry.load(self.registry.get("callback", name))(**options)
-            for name, options in self.plan.callbacks.items()
-        ]
-
-    def _say(self, message: str) -> None:
-        if is_main_process():
-            self._message(message)
-
-
-def _check_changes(layer: Layer) -> None:
-    for section, keys in layer.values.items():
-        for key in keys if isinstance(keys, Mapping) else ("",):
-            name = f"{section}.{key}".rstrip(".")
-            if name not in MAY_CHANGE:
-                raise ConfigError(
-                    f"{name} ({layer.origin}) cannot change on resume",
-                    f"Only {', '.join(MAY_CHANGE)} can; for anything else start a new run.",
-                )
-
-
-def _check_length(plan: RunPlan, epochs_before: int) -> None:
-    """More epochs only where the steps so far would have been the same."""
-    config = plan.config
-    if config.training.epochs != epochs_before and depends_on_length(config):
-        raise ConfigError(
-            f"training.epochs cannot change: the schedule {config.schedule.name} would have had"
-            " other learning rates from the start",
-            f"Resume with {epochs_before} epochs, or start a new run.",
-        )
-
-
-def _check_same_data(folder: RunFolder, source: Source) -> None:
-    difference = source.first_difference(folder.read_json(_DATA))
-    if difference:
-        raise DataError(
-            f"{source.name} is not the data that {folder.path} was trained on: {difference}",
-            "Give the place of the same data with --data, or start a new run.",
-        )
-
-
-def _check_monitor(task: Task, monitor: str | None) -> None:
-    if monitor is None:
-        return
-    measured = {f"val/{key}" for metric in task.metrics("val").values() for key in metric.compute()}
-    measured |= {"val/loss", "train/loss"}
-    if monitor not in measured:
-        raise UnknownNameError(
-            "metric", monitor, measured, f"training.monitor can be {', '.join(sorted(measured))}."
-        )
-
-
-def _to_stderr(message: str) -> None:
-    print(message, file=sys.stderr)  # noqa: T201 - the default for scripts
