@@ -6,7 +6,7 @@ a resume is a slice of the plan, and a run may go on with another number of them
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import overload
 
 import numpy as np
@@ -14,47 +14,37 @@ from numpy.typing import ArrayLike, NDArray
 
 from zoo.data._random import hash_words
 from zoo.errors import DataError
-from zoo.structures import SampleKey
+from zoo.structures import SampleKeys
 
 Numbers = NDArray[np.int64]
 
 
-class Plan(Sequence[list[SampleKey]]):
-    """Batches of sample keys, made when they are asked for; a slice of a plan is a plan.
+class Plan(Sequence[SampleKeys]):
+    """Batches of sample keys; a slice of a plan is a plan.
 
     Args:
-        epoch: of every key.
-        indices: (n,) of the images in the plan's stream.
-        repeats: (n,) which copy of the image each is.
+        keys: of the plan's stream of samples.
         bounds: (batches, 2) where each batch starts and stops in the stream.
     """
 
-    def __init__(self, epoch: int, indices: Numbers, repeats: Numbers, bounds: Numbers) -> None:
-        self._epoch = epoch
-        self._indices = indices
-        self._repeats = repeats
+    def __init__(self, keys: SampleKeys, bounds: Numbers) -> None:
+        self._keys = keys
         self._bounds = bounds
 
     def __len__(self) -> int:
         return len(self._bounds)
 
     @overload
-    def __getitem__(self, item: int) -> list[SampleKey]: ...
+    def __getitem__(self, item: int) -> SampleKeys: ...
 
     @overload
     def __getitem__(self, item: slice) -> Plan: ...
 
-    def __getitem__(self, item: int | slice) -> list[SampleKey] | Plan:
+    def __getitem__(self, item: int | slice) -> SampleKeys | Plan:
         if isinstance(item, slice):
-            return Plan(self._epoch, self._indices, self._repeats, self._bounds[item])
+            return Plan(self._keys, self._bounds[item])
         start, stop = self._bounds[item]
-        rows = zip(
-            self._indices[start:stop].tolist(), self._repeats[start:stop].tolist(), strict=True
-        )
-        return [SampleKey(self._epoch, index, repeat) for index, repeat in rows]
-
-    def __iter__(self) -> Iterator[list[SampleKey]]:
-        return (self[position] for position in range(len(self)))
+        return self._keys[start:stop]
 
 
 def epoch_batches(  # noqa: PLR0913  (all that an epoch depends on)
@@ -103,7 +93,8 @@ def epoch_batches(  # noqa: PLR0913  (all that an epoch depends on)
     starts = stops - sizes
     share = _pair_share if pairs else _share
     bounds = [share(start, stop, rank, world) for start, stop in zip(starts, stops, strict=True)]
-    return Plan(epoch, indices, copies, np.array(bounds, dtype=np.int64).reshape(-1, 2))
+    keys = SampleKeys(np.stack([np.full_like(indices, epoch), indices, copies], axis=1))
+    return Plan(keys, np.array(bounds, dtype=np.int64).reshape(-1, 2))
 
 
 def evaluation_batches(length: int, *, batch_size: int, rank: int = 0, world: int = 1) -> Plan:
@@ -122,7 +113,9 @@ def evaluation_batches(length: int, *, batch_size: int, rank: int = 0, world: in
     starts = np.arange(first, last, -(-batch_size // world), dtype=np.int64)
     stops = np.append(starts[1:], last) if len(starts) else starts
     indices = np.arange(length, dtype=np.int64)
-    return Plan(0, indices, np.zeros_like(indices), np.stack([starts, stops], axis=1))
+    zeros = np.zeros_like(indices)
+    keys = SampleKeys(np.stack([zeros, indices, zeros], axis=1))
+    return Plan(keys, np.stack([starts, stops], axis=1))
 
 
 def _check_sizes(length: int, batch_size: int, least: int, world: int) -> None:

@@ -11,12 +11,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from functools import cache
-from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.structures import SampleKey
+from zoo.structures import SampleKey, SampleKeys
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLY_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -38,8 +37,7 @@ def uniform(
         keys: of the samples; a row depends on its own key alone.
         draws: numbers for each key; the first ones do not depend on how many are asked for.
     """
-    numbers = np.fromiter(chain.from_iterable(keys), dtype=np.int64, count=3 * len(keys))
-    words = hash_words(seed, stream, *numbers.reshape(-1, 3).T)
+    words = hash_words(seed, stream, *SampleKeys.of(keys).rows.T)
     return _to_unit(_mix(words[:, None] + _numbers(draws)))
 
 

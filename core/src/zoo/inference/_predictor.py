@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from zoo.data import decode_image
 from zoo.devices import autocast
 from zoo.errors import DataError
-from zoo.structures import Batch, Sample, SampleKey
+from zoo.structures import Batch, Sample, SampleKey, SampleKeys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -161,7 +161,7 @@ def _batches(images: Sequence[Tensor]) -> Iterator[Batch]:
         stack = torch.stack(list(group))
         ids = torch.arange(start, start + len(stack))
         sizes = torch.tensor(stack.shape[-2:]).expand(len(stack), 2)
-        keys = tuple(SampleKey(0, int(index)) for index in ids)
+        keys = SampleKeys.of(SampleKey(0, int(index)) for index in ids)
         yield Batch(stack, sizes, ids, {}, keys)
         start += len(stack)
 
@@ -172,5 +172,5 @@ def _joined(parts: Sequence[Batch]) -> Batch:
         sizes=torch.cat([part.sizes for part in parts]),
         ids=torch.cat([part.ids for part in parts]),
         targets={},
-        keys=tuple(key for part in parts for key in part.keys),
+        keys=SampleKeys.of(key for part in parts for key in part.keys),
     )

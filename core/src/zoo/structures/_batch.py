@@ -5,11 +5,13 @@ Shapes: b images, c channels, h w height and width in px after padding.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, overload
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -25,6 +27,58 @@ class SampleKey(NamedTuple):
     epoch: int
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody looks up in a key
     repeat: int = 0
+
+
+class SampleKeys(Sequence[SampleKey]):
+    """The keys of some samples, as one array.
+
+    Attributes:
+        rows: (b, 3) int64: epoch, index and repeat of each sample.
+    """
+
+    __slots__ = ("rows",)
+
+    def __init__(self, rows: NDArray[np.int64]) -> None:
+        self.rows = rows
+
+    @classmethod
+    def of(cls, keys: Iterable[SampleKey]) -> SampleKeys:
+        """Keys that were made one by one; keys that are an array already stay as they are."""
+        if isinstance(keys, SampleKeys):
+            return keys
+        return cls(np.array([tuple(key) for key in keys], dtype=np.int64).reshape(-1, 3))
+
+    @property
+    def indices(self) -> NDArray[np.int64]:
+        """(b,) of each image in its split."""
+        indices: NDArray[np.int64] = self.rows[:, 1]
+        return indices
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, item: int) -> SampleKey: ...
+
+    @overload
+    def __getitem__(self, item: slice) -> SampleKeys: ...
+
+    def __getitem__(self, item: int | slice) -> SampleKey | SampleKeys:
+        if isinstance(item, slice):
+            return SampleKeys(self.rows[item])
+        return SampleKey(*self.rows[item].tolist())
+
+    def __iter__(self) -> Iterator[SampleKey]:
+        return (SampleKey(*row) for row in self.rows.tolist())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return f"SampleKeys({list(self)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +110,7 @@ class Batch:
     sizes: Tensor
     ids: Tensor
     targets: Mapping[str, Tensor]
-    keys: tuple[SampleKey, ...] = ()
+    keys: SampleKeys = field(default_factory=lambda: SampleKeys.of(()))
 
     def __len__(self) -> int:
         return self.images.shape[0]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -40,22 +41,30 @@ class Step:
     predictions: Any
 
 
-def total_loss(
+def loss_weights(
     losses: Mapping[str, LossSum],
-    counts: Mapping[str, Tensor | float] | None = None,
+    counts: Mapping[str, Tensor | float],
     *,
     scale: float = 1.0,
-) -> Tensor:
-    """The number that is minimised: the weighted sum of the mean losses, () float.
+) -> list[Tensor]:
+    """What each loss's sum is multiplied with in the number that is minimised.
+
+    That number is the weighted sum of the mean losses.  Given to ``torch.autograd.backward`` with
+    the sums, the weights save the products and their part of the backward pass.
 
     Args:
         losses: of a batch, a micro-batch or one rank's share.
-        counts: of the whole batch over all ranks; default: those of ``losses``.
+        counts: of the whole batch over all ranks.
         scale: factor of the whole.
+
+    Returns:
+        () tensors of the sums' types, in the order of ``losses``.
     """
-    counts = {name: loss.count for name, loss in losses.items()} if counts is None else counts
-    # One product for each: every further operation is one more in the backward pass.
-    first, *others = (
-        loss.total * (scale * loss.weight / counts[name]) for name, loss in losses.items()
-    )
-    return sum(others, start=first)
+    weights = []
+    for name, loss in losses.items():
+        weight = scale * loss.weight / counts[name]
+        if isinstance(weight, Tensor):
+            weights.append(weight.to(loss.total))
+        else:
+            weights.append(torch.full_like(loss.total, weight))
+    return weights

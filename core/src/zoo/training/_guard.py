@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from zoo.errors import NonFiniteError
-from zoo.structures import SampleKey
+from zoo.structures import SampleKeys
 
 _READ_EVERY = 50
 """Steps between readings of the flag where reading waits for the device."""
@@ -41,7 +40,7 @@ class NonFiniteGuard:
         self._buffers = list(model.buffers())
         self._copies = [buffer.clone() for buffer in self._buffers]
         self._bad_step = torch.zeros((), dtype=torch.int64, device=device)
-        self._recent: deque[tuple[int, Sequence[SampleKey]]] = deque(maxlen=_READ_EVERY + 1)
+        self._recent: deque[tuple[int, SampleKeys]] = deque(maxlen=_READ_EVERY + 1)
         gated = getattr(optimizer, "_step_supports_amp_scaling", False)
         self._read_every = _READ_EVERY if device.type == "cuda" and gated else 1
 
@@ -50,7 +49,7 @@ class NonFiniteGuard:
         if self._buffers:
             torch._foreach_copy_(self._copies, self._buffers)
 
-    def before_update(self, norm: Tensor, step: int, keys: Sequence[SampleKey]) -> None:
+    def before_update(self, norm: Tensor, step: int, keys: SampleKeys) -> None:
         """Gate the update that follows.
 
         Args:
@@ -95,9 +94,8 @@ class NonFiniteGuard:
         if self._scaler.is_enabled() and self._scaler.get_scale() < 1:
             bad_step = self._recent[-1][0]
         if bad_step:
-            keys = dict(self._recent).get(bad_step, ())
-            listed = ", ".join(str(key.index) for key in keys[:16])
-            listed += ", ..." if len(keys) > 16 else ""
+            indices = next(k.indices for step, k in self._recent if step == bad_step)
+            listed = ", ".join(map(str, indices[:16])) + (", ..." if len(indices) > 16 else "")
             raise NonFiniteError(
                 f"the gradient became NaN or infinite at step {bad_step}"
                 f" (samples {listed} of the training split)",

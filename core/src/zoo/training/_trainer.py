@@ -23,7 +23,7 @@ from zoo.devices import autocast
 from zoo.distributed import Agreement, barrier, is_main, sum_over_ranks, world_size
 from zoo.errors import StoppedError, UnknownNameError, ZooError
 from zoo.runs import RunFolder
-from zoo.structures import Batch, SampleKey, Step, total_loss
+from zoo.structures import Batch, SampleKey, Step, loss_weights
 from zoo.tasks import Task
 from zoo.training._ema import Ema
 from zoo.training._events import Callback, FitResult, Progress
@@ -167,8 +167,10 @@ class Trainer:
             with synchronise:
                 with autocast(self.device, self.precision):
                     step = self._module(micro_batch)
-                loss = total_loss(step.losses, counts, scale=world_size())
-                self.scaler.scale(loss).backward()
+                weights = loss_weights(step.losses, counts, scale=world_size())
+                torch.autograd.backward(
+                    [loss.total for loss in step.losses.values()], self.scaler.scale(weights)
+                )
             self.running.update(step, micro_batch)
         self.scaler.unscale_(self.optimizer)
         gradients = [p.grad for p in self._learning if p.grad is not None]
