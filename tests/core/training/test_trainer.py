@@ -27,6 +27,14 @@ def values(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in module.state_dict().items()}
 
 
+def after_each_update(trainer: Trainer, look: Callable[[], Any]) -> list[Any]:
+    """What ``look`` sees after each step of the optimizer."""
+    seen: list[Any] = []
+    step = trainer.optimizer.step
+    trainer.optimizer.step = lambda: (step(), seen.append(look()))
+    return seen
+
+
 class Poison(Callback):
     """Makes a weight NaN before the step after ``step``, as a bad sample would the gradient."""
 
@@ -55,8 +63,7 @@ def test_training_lowers_the_loss_and_ends_after_its_epochs(build: Build, record
 
 def test_one_batch_is_exactly_one_update(build: Build) -> None:
     trainer = build()
-    updates = []
-    trainer.optimizer.register_step_post_hook(lambda *_: updates.append(1))
+    updates = after_each_update(trainer, lambda: 1)
 
     trainer.fit()
 
@@ -114,10 +121,7 @@ def test_clipping_under_fp16_sees_gradients_without_the_scale(build: Build) -> N
 def test_the_average_follows_the_weights_by_its_formula(build: Build) -> None:
     trainer = build({"training": {"max_steps": 2, "ema": {"decay": 0.9}}}, model=linear)
     average = values(trainer.model)["1.weight"]
-    history = []
-    trainer.optimizer.register_step_post_hook(
-        lambda *_: history.append(trainer.model[1].weight.detach().clone())
-    )
+    history = after_each_update(trainer, lambda: trainer.model[1].weight.detach().clone())
 
     trainer.fit()
 

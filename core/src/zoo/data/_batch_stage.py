@@ -6,8 +6,6 @@ that is switched on; nothing here waits for the device.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -74,7 +72,7 @@ class BatchStage:
         images = self._normalise(images)
         if self._erase:
             images = erase_images(images, self._draw(batch, "erase", 23), self._erase)
-        batch = replace(batch, images=images)
+        batch = batch.with_images(images)
         if self._mixup or self._cutmix:
             batch = mix_pairs(batch, self._seed, mixup=self._mixup, cutmix=self._cutmix)
         return batch

@@ -78,7 +78,8 @@ class ResidentReader:
     def read(self, keys: Sequence[SampleKey]) -> Batch:
         """The batch of these keys."""
         ids = torch.from_numpy(SampleKeys.of(keys).indices)
-        targets = {name: target[ids] for name, target in self._dataset.targets.items()}
+        labelled = self._dataset.targets.items()
+        targets = {name: target.index_select(0, ids) for name, target in labelled}
         # Copies whole images; indexing by a tensor goes pixel by pixel, 15 times as slowly.
         return assemble(self._dataset.images.index_select(0, ids), targets, keys, ids=ids)
 

@@ -137,6 +137,10 @@ class Batch:
             targets={k: v.pin_memory() for k, v in self.targets.items()},
         )
 
+    def with_images(self, images: Tensor) -> Batch:
+        """The same batch with other images."""
+        return Batch(images, self.sizes, self.ids, self.targets, self.keys)
+
     def rows(self, start: int, stop: int) -> Batch:
         """Images ``start`` to ``stop`` as a batch: a micro-batch, or one rank's share."""
         part = slice(start, stop)

@@ -7,10 +7,10 @@ from collections import deque
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from zoo.errors import NonFiniteError
 from zoo.structures import SampleKeys
+from zoo.training._fused import Optimizer
 
 _READ_EVERY = 50
 """Steps between readings of the flag where reading waits for the device."""

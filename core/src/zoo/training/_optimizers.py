@@ -7,35 +7,39 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.optim import Optimizer
 
 from zoo.config import RunConfig, check_options
 from zoo.errors import ConfigError, UnknownNameError
-
-Groups = list[dict[str, Any]]
+from zoo.training._fused import FusedAdam, FusedSgd, Groups, Optimizer, supports
 
 
 def sgd(
     groups: Groups, *, momentum: float = 0.9, nesterov: bool = False, dampening: float = 0.0
 ) -> Optimizer:
-    """Stochastic gradient descent with momentum, fused."""
+    """Stochastic gradient descent with momentum."""
+    if supports(groups):
+        return FusedSgd(groups, momentum=momentum, nesterov=nesterov, dampening=dampening)
     return torch.optim.SGD(
-        groups, lr=0.0, momentum=momentum, nesterov=nesterov, dampening=dampening, fused=True
+        groups, lr=0.0, momentum=momentum, nesterov=nesterov, dampening=dampening
     )
 
 
 def adamw(
     groups: Groups, *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8
 ) -> Optimizer:
-    """Adam with decoupled weight decay (Loshchilov 2017, arXiv:1711.05101), fused."""
-    return torch.optim.AdamW(groups, lr=0.0, betas=betas, eps=eps, fused=True)
+    """Adam with decoupled weight decay (Loshchilov 2017, arXiv:1711.05101)."""
+    if supports(groups):
+        return FusedAdam(groups, betas=betas, eps=eps, decoupled=True)
+    return torch.optim.AdamW(groups, lr=0.0, betas=betas, eps=eps)
 
 
 def adam(
     groups: Groups, *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8
 ) -> Optimizer:
-    """Adam (Kingma 2014, arXiv:1412.6980), fused."""
-    return torch.optim.Adam(groups, lr=0.0, betas=betas, eps=eps, fused=True)
+    """Adam (Kingma 2014, arXiv:1412.6980)."""
+    if supports(groups):
+        return FusedAdam(groups, betas=betas, eps=eps, decoupled=False)
+    return torch.optim.Adam(groups, lr=0.0, betas=betas, eps=eps)
 
 
 def rmsprop(

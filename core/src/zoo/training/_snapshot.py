@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from zoo.checkpoint import Checkpoint
 from zoo.distributed import gather_objects, is_main, rank
 from zoo.errors import CheckpointError
 from zoo.training._events import Callback
+from zoo.training._fused import Optimizer
 from zoo.training._state import RunState
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def restore_optimizer(
         value = tensor.to(parameter.device).clone(memory_format=torch.preserve_format)
         if value.shape == parameter.shape:
             value = torch.empty_like(parameter).copy_(value)
-        optimizer.state[parameter][key] = value
+        optimizer.state.setdefault(parameter, {})[key] = value
 
 
 def random_tensors(device: torch.device) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -120,6 +120,8 @@ class Trainer:
         self.schedule = Schedule(
             config, steps_per_epoch=self.steps_per_epoch, total_steps=self.total_steps
         )
+        self._optimizer_of_torch = cast("torch.optim.Optimizer", self.optimizer)
+        self._rate = self.schedule.rate(0)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
         self.ema = Ema(model, config) if self._settings.ema else None
         self.running = RunningMetrics(task.metrics("train"), device)
@@ -172,15 +174,15 @@ class Trainer:
                     [loss.total for loss in step.losses.values()], self.scaler.scale(weights)
                 )
             self.running.update(step, micro_batch)
-        self.scaler.unscale_(self.optimizer)
+        self.scaler.unscale_(self._optimizer_of_torch)
         gradients = [p.grad for p in self._learning if p.grad is not None]
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))  # noqa: SLF001
         self.guard.before_update(norm, self.state.step + 1, batch.keys)
         if self._settings.clip_norm:
             clip_grads_with_norm_(self._learning, self._settings.clip_norm, norm, foreach=True)
-        self.scaler.step(self.optimizer)
+        self.scaler.step(self._optimizer_of_torch)
         self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         if self.ema:
             self.ema.update(self.state.step + 1)
 
@@ -199,7 +201,7 @@ class Trainer:
             epoch_step=at.epoch_step,
             steps_per_epoch=self.steps_per_epoch,
             total_steps=self.total_steps,
-            learning_rate=self.schedule.rate(max(at.step - 1, 0)),
+            learning_rate=self._rate,
             images=round(self._data.images * (at.epoch + at.epoch_step / self.steps_per_epoch)),
             elapsed_s=self.elapsed_s(),
         )
@@ -214,6 +216,7 @@ class Trainer:
         A run that has ended goes on where its limit has been raised.
         """
         restore(self, checkpoint)
+        self._rate = self.schedule.rate(max(self.state.step - 1, 0))
         if self.state.end != "patience":
             self.state = replace(self.state, end=self._limit_reached())
 
@@ -229,15 +232,15 @@ class Trainer:
         return self._data.loader.batches(plan[self.state.epoch_step :])
 
     def _set_learning_rate(self) -> None:
-        rate = self.schedule.rate(self.state.step)
+        self._rate = self.schedule.rate(self.state.step)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["rate_factor"]
+            group["lr"] = self._rate * group["rate_factor"]
 
     def _prepare(self, batch: Batch) -> Batch:
         batch = self._data.transform(batch.to(self.device))
         if self.config.machine.channels_last:
             images = batch.images.contiguous(memory_format=torch.channels_last)
-            batch = replace(batch, images=images)
+            batch = batch.with_images(images)
         return batch
 
     def _counts_over_ranks(self, batch: Batch) -> Mapping[str, Tensor | float]:
@@ -249,11 +252,15 @@ class Trainer:
         return dict(zip(counts, sums, strict=True))
 
     def _micro_batches(self, batch: Batch) -> Iterator[tuple[Batch, AbstractContextManager[None]]]:
-        parts = math.ceil(len(batch) / (self._settings.micro_batch_size or len(batch)))
+        size = self._settings.micro_batch_size
+        if size is None:
+            yield batch, nullcontext()
+            return
+        parts = math.ceil(len(batch) / size)
         bounds = [len(batch) * part // parts for part in range(parts + 1)]
         for start, stop in itertools.pairwise(bounds):
-            rows = batch if parts == 1 else batch.rows(start, stop)
-            yield rows, self._without_sync() if stop < len(batch) else nullcontext()
+            last = stop == len(batch)
+            yield batch.rows(start, stop), nullcontext() if last else self._without_sync()
 
     def _without_sync(self) -> AbstractContextManager[None]:
         """Gradients stay on this process: more micro-batches follow."""
