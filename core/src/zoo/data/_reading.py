@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Protocol
 
 import torch
@@ -94,8 +95,14 @@ def assemble(
     """A batch of images of one size."""
     columns = SampleKeys.of(keys)
     ids = torch.from_numpy(columns.indices) if ids is None else ids
-    sizes = torch.tensor(images.shape[-2:]).expand(len(keys), 2)
+    sizes = _size_row(images.shape[-2], images.shape[-1]).expand(len(keys), 2)
     return Batch(images=images, sizes=sizes, ids=ids, targets=targets, keys=columns)
+
+
+@lru_cache(maxsize=16)
+def _size_row(height: int, width: int) -> Tensor:
+    """(2,), made once: making it costs as much as reading a small batch."""
+    return torch.tensor([height, width])
 
 
 def _size(image: Tensor) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -37,15 +37,17 @@ class _RunningLoss:
 
     def recent(self) -> Tensor:
         """(2, m) float64: what is not yet added."""
-        columns = [[self._double(value) for value in row] for row in (self.totals, self.counts)]
-        return torch.stack([torch.stack(row) for row in columns])
+        return torch.stack([self._column(self.totals), self._column(self.counts)])
 
     def all_sums(self) -> Tensor:
         """(2,) float64: sum and count of everything."""
         return self.sums + self.recent().sum(1) if self.totals else self.sums
 
-    def _double(self, value: Tensor | float) -> Tensor:
-        return torch.as_tensor(value, dtype=torch.float64, device=self.sums.device)
+    def _column(self, values: Sequence[Tensor | float]) -> Tensor:
+        tensors = [value for value in values if isinstance(value, Tensor)]
+        if len(tensors) == len(values) and len({tensor.dtype for tensor in tensors}) == 1:
+            return torch.stack(tensors).double()
+        return self.sums.new_tensor([float(value) for value in values])
 
 
 class RunningMetrics:

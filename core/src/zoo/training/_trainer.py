@@ -40,6 +40,7 @@ Validate = Callable[[nn.Module, Callable[[int, int], None]], Mapping[str, float]
 
 _NOBODY, _TIME_IS_UP, _SIGNAL = 0, 1, 2
 """What a process says to the others after a step; the greatest holds for all."""
+_AGREED = {_NOBODY: None, _TIME_IS_UP: "time_limit", _SIGNAL: "stopped"}
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ class Trainer:
             self.running.update(step, micro_batch)
         self.scaler.unscale_(self._optimizer_of_torch)
         gradients = [p.grad for p in self._learning if p.grad is not None]
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))  # noqa: SLF001
+        norm = torch.stack(torch._foreach_norm(gradients)).norm()  # noqa: SLF001
         self.guard.before_update(norm, self.state.step + 1, batch.keys)
         if self._settings.clip_norm:
             clip_grads_with_norm_(self._learning, self._settings.clip_norm, norm, foreach=True)
@@ -279,14 +280,12 @@ class Trainer:
         return self._reason_to_end()
 
     def _reason_to_end(self) -> str | None:
-        word = _SIGNAL if self._interrupt.requested else _NOBODY
         limit = self._limit_reached()
+        word = _SIGNAL if self._interrupt.requested else _NOBODY
         if limit == "time_limit":
-            word = max(word, _TIME_IS_UP)
+            word, limit = max(word, _TIME_IS_UP), None
         agreed = self._agreement.exchange(word)
-        return {_SIGNAL: "stopped", _TIME_IS_UP: "time_limit"}.get(
-            agreed, None if limit == "time_limit" else limit
-        )
+        return _AGREED[agreed] or limit
 
     def _limit_reached(self) -> str | None:
         if self.state.step >= self.total_steps:
