@@ -144,6 +144,7 @@ def test_a_finished_run_resumes_to_its_own_end(
     result = trainer.fit()
 
     assert (result.reason, result.steps) == ("finished", 20)
+    assert {"val/loss", "train/top1"} <= set(result.metrics)
     assert recorder.rates == []
 
 

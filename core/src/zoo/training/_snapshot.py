@@ -48,6 +48,7 @@ def capture(trainer: Trainer) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors |= with_prefix(f"random/{number}", part["random"])
     values = {
         "state": asdict(replace(trainer.state, elapsed_s=trainer.elapsed_s())),
+        "metrics": dict(trainer.last_metrics),
         "schedule": trainer.schedule.state_dict(),
         "scaler": trainer.scaler.state_dict(),
         "callbacks": {name: c.state_dict() for name, c in _by_name(trainer.callbacks).items()},
@@ -86,6 +87,7 @@ def _restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
         own = under_prefix(f"random/{rank()}", tensors)
         restore_random(own, values["random"][rank()], trainer.device)
     trainer.state = RunState(**values["state"])
+    trainer.last_metrics = values["metrics"]
     trainer.schedule.load_state_dict(values["schedule"])
     if trainer.scaler.is_enabled():
         trainer.scaler.load_state_dict(values["scaler"])

@@ -6,10 +6,10 @@ import itertools
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from dataclasses import replace
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,16 +18,22 @@ from torch.nn.utils import clip_grads_with_norm_
 
 from zoo.checkpoint import Checkpoint, save_best, save_checkpoint
 from zoo.config import RunConfig
-from zoo.data import BatchTransform, Loader
 from zoo.devices import autocast
 from zoo.distributed import Agreement, barrier, is_main, sum_over_ranks, world_size
 from zoo.errors import StoppedError, UnknownNameError, ZooError
-from zoo.runs import RunFolder
-from zoo.structures import Batch, SampleKey, Step, loss_weights
+from zoo.structures import Batch, loss_weights
 from zoo.tasks import Task
 from zoo.training._ema import Ema
 from zoo.training._events import Callback, FitResult, Progress
 from zoo.training._guard import NonFiniteGuard
+from zoo.training._inputs import (
+    Destination,
+    TaskModule,
+    TrainingData,
+    Validate,
+    monitored,
+    wrap_for_processes,
+)
 from zoo.training._interrupt import Interrupt
 from zoo.training._optimizers import build_optimizer
 from zoo.training._running import RunningMetrics
@@ -35,54 +41,9 @@ from zoo.training._schedules import Schedule
 from zoo.training._snapshot import capture, restore
 from zoo.training._state import RunState
 
-Validate = Callable[[nn.Module, Callable[[int, int], None]], Mapping[str, float]]
-"""Scores a model on the held-out split: ``validate(model, progress(done, total))``."""
-
 _NOBODY, _TIME_IS_UP, _SIGNAL = 0, 1, 2
 """What a process says to the others after a step; the greatest holds for all."""
 _AGREED = {_NOBODY: None, _TIME_IS_UP: "time_limit", _SIGNAL: "stopped"}
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """Where batches come from.
-
-    Attributes:
-        images: of an epoch, over all processes.
-        plan: this process's batches of an epoch, in order, from the epoch's number (from 0).
-        transform: the stage that the device runs.
-    """
-
-    images: int
-    loader: Loader
-    plan: Callable[[int], Sequence[Sequence[SampleKey]]]
-    transform: BatchTransform
-
-
-@dataclass(frozen=True)
-class Destination:
-    """Where a run keeps its state.
-
-    Attributes:
-        folder: of the run.
-        record: the values beside the best weights, from the state and the epoch's metrics.
-    """
-
-    folder: RunFolder
-    record: Callable[[RunState, Mapping[str, float]], Mapping[str, Any]]
-
-
-class TaskModule(nn.Module):
-    """Model and task as one module whose forward is the task's step: what DDP wraps."""
-
-    def __init__(self, model: nn.Module, task: Task) -> None:
-        super().__init__()
-        self.model = model
-        self.task = task
-
-    def forward(self, batch: Batch) -> Step:
-        """Losses and predictions of a batch."""
-        return self.task.step(self.model, batch)
 
 
 class Trainer:
@@ -130,10 +91,10 @@ class Trainer:
         self.state = RunState()
         self.monitor, self.monitor_mode = monitored(task, config)
         self._learning = [p for p in model.parameters() if p.requires_grad]
-        self._module = _wrap(TaskModule(model, task), device)
+        self._module = wrap_for_processes(TaskModule(model, task), device)
         self._interrupt, self._agreement = Interrupt(), Agreement()
         self._started_s = time.monotonic()
-        self._last_metrics: Mapping[str, float] = {}
+        self.last_metrics: Mapping[str, float] = {}
 
     def fit(self) -> FitResult:
         """Train to the first of the stated ends.
@@ -225,7 +186,7 @@ class Trainer:
         """What using the weights of now needs, with the metrics of the last evaluation."""
         if self.destination is None:
             return {}
-        return self.destination.record(self.state, self._last_metrics)
+        return self.destination.record(self.state, self.last_metrics)
 
     def _rest_of_epoch(self) -> Iterator[Batch]:
         self._module.train()
@@ -304,7 +265,7 @@ class Trainer:
                 return "stopped"
             end = self._hear_evaluation(metrics) or end
         self._notify("on_epoch_end", self.progress, metrics)
-        self._last_metrics = metrics
+        self.last_metrics = metrics
         if self.state.epoch_step == self.steps_per_epoch:
             self.running.reset()
             self.state = self.state.after_epoch()
@@ -331,7 +292,7 @@ class Trainer:
         self.schedule.after_evaluation(improved=improved)
         if improved and self.destination and is_main():
             self.guard.check()
-            self._last_metrics = metrics
+            self.last_metrics = metrics
             weights = self.scored_model.state_dict()
             save_best(self.destination.folder.best, weights, self.describe_weights())
         patience = self._settings.patience
@@ -367,7 +328,7 @@ class Trainer:
             monitor=self.monitor,
             best=self.state.best,
             best_epoch=self.state.best_epoch,
-            metrics=self._last_metrics,
+            metrics=self.last_metrics,
             elapsed_s=self.elapsed_s(),
         )
         self._notify("on_fit_end", result)
@@ -390,19 +351,5 @@ class Trainer:
                 raise ZooError(f"callback {name} failed in {event}: {error!r}") from error
 
 
-def monitored(task: Task, config: RunConfig) -> tuple[str, Literal["max", "min"]]:
-    """The metric that decides which weights are best, and whether more or less of it is better."""
-    name = config.training.monitor or task.headline
-    falls = "loss" in name or (name == task.headline and task.headline_mode == "min")
-    return name, "min" if falls else "max"
-
-
 class _LeaveEvaluation(Exception):  # noqa: N818
     """A signal came during an evaluation, which the resumed run will do again."""
-
-
-def _wrap(module: TaskModule, device: torch.device) -> nn.Module:
-    if world_size() == 1:
-        return module
-    ids = [device] if device.type == "cuda" else None
-    return DistributedDataParallel(module, device_ids=ids, gradient_as_bucket_view=True)

@@ -229,7 +229,7 @@ class Job:
             metrics=metrics,
             ema=self.config.training.ema is not None,
             step=state.step,
-            epoch=state.epoch + 1,
+            epoch=state.epoch + bool(state.epoch_step),
         )
         return record.to_json()
 

@@ -1,0 +1,79 @@
+"""What a trainer is given: data, a place for its state, model and task as one module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from zoo.config import RunConfig
+from zoo.data import BatchTransform, Loader
+from zoo.distributed import world_size
+from zoo.runs import RunFolder
+from zoo.structures import Batch, SampleKey, Step
+from zoo.tasks import Task
+from zoo.training._state import RunState
+
+Validate = Callable[[nn.Module, Callable[[int, int], None]], Mapping[str, float]]
+"""Scores a model on the held-out split: ``validate(model, progress(done, total))``."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Where batches come from.
+
+    Attributes:
+        images: of an epoch, over all processes.
+        plan: this process's batches of an epoch, in order, from the epoch's number (from 0).
+        transform: the stage that the device runs.
+    """
+
+    images: int
+    loader: Loader
+    plan: Callable[[int], Sequence[Sequence[SampleKey]]]
+    transform: BatchTransform
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where a run keeps its state.
+
+    Attributes:
+        folder: of the run.
+        record: the values beside the best weights, from the state and the epoch's metrics.
+    """
+
+    folder: RunFolder
+    record: Callable[[RunState, Mapping[str, float]], Mapping[str, Any]]
+
+
+class TaskModule(nn.Module):
+    """Model and task as one module whose forward is the task's step: what DDP wraps."""
+
+    def __init__(self, model: nn.Module, task: Task) -> None:
+        super().__init__()
+        self.model = model
+        self.task = task
+
+    def forward(self, batch: Batch) -> Step:
+        """Losses and predictions of a batch."""
+        return self.task.step(self.model, batch)
+
+
+def monitored(task: Task, config: RunConfig) -> tuple[str, Literal["max", "min"]]:
+    """The metric that decides which weights are best, and whether more or less of it is better."""
+    name = config.training.monitor or task.headline
+    falls = "loss" in name or (name == task.headline and task.headline_mode == "min")
+    return name, "min" if falls else "max"
+
+
+def wrap_for_processes(module: TaskModule, device: torch.device) -> nn.Module:
+    """The module as it is, or under DDP where the run has several processes."""
+    if world_size() == 1:
+        return module
+    ids = [device] if device.type == "cuda" else None
+    return DistributedDataParallel(module, device_ids=ids, gradient_as_bucket_view=True)
