@@ -144,7 +144,8 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
     backend = "nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=timedelta(minutes=10))
+    with _stdout_to_stderr():
+        dist.init_process_group(backend, timeout=timedelta(minutes=10))
     try:
         yield device
     finally:
@@ -234,8 +235,22 @@ def _host_group() -> Any:
     if dist.get_backend() == "gloo":
         return None if not _host_groups else _host_groups[0]
     if not _host_groups:
-        _host_groups.append(dist.new_group(backend="gloo"))
+        with _stdout_to_stderr():
+            _host_groups.append(dist.new_group(backend="gloo"))
     return _host_groups[0]
+
+
+@contextmanager
+def _stdout_to_stderr() -> Iterator[None]:
+    """Gloo, as torch 2.9 has it, prints its connections on stdout, where answers belong."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _active() -> bool:
