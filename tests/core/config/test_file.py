@@ -25,7 +25,7 @@ def test_every_value_has_its_origin_in_a_comment():
     assert 'name = "resnet34"  # command line' in lines
     assert 'freeze = ["a"]  # recipe he2015' in lines
     assert "momentum = 0.9  # recipe he2015" in lines
-    assert "decay_norms_and_biases = false  # default" in lines
+    assert 'undecayed = "norms_and_biases"  # default' in lines
 
 
 def test_config_and_origins_come_back(tmp_path):

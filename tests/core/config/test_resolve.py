@@ -110,13 +110,13 @@ def test_the_options_of_another_optimizer_fall_and_that_is_told(recipe):
     resolved = resolve(
         [
             MODEL,
-            Layer("recipe", {"optimizer": {**recipe, "decay_norms_and_biases": True}}),
+            Layer("recipe", {"optimizer": {**recipe, "undecayed": "nothing"}}),
             Layer("file", {"optimizer": {"name": "adamw", "eps": 1e-6}}),
         ]
     )
 
     assert resolved.config.optimizer.options == {"eps": 1e-6}
-    assert resolved.config.optimizer.decay_norms_and_biases
+    assert resolved.config.optimizer.undecayed == "nothing"
     assert resolved.dropped == (
         "optimizer.momentum = 0.9 (recipe) was for sgd, not for adamw (file)",
     )

@@ -56,7 +56,7 @@ def test_the_kernels_compute_what_torch_optim_does(
 ) -> None:
     kinds = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
     direct, reference = model(), model()
-    optimizer = ours(direct, weight_decay=0.1, decay_norms_and_biases=True, **section)
+    optimizer = ours(direct, weight_decay=0.1, undecayed="nothing", **section)
     torchs = kinds[section["name"]](reference.parameters(), weight_decay=0.1, fused=True, **theirs)
 
     train(direct, optimizer)

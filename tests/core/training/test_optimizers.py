@@ -37,12 +37,17 @@ def decay_and_rate(model: nn.Module, settings: RunConfig) -> dict[str, tuple[flo
 
 def test_norms_and_biases_do_not_decay_unless_asked() -> None:
     found = decay_and_rate(Net(), config(weight_decay=0.1))
-    everything = decay_and_rate(Net(), config(weight_decay=0.1, decay_norms_and_biases=True))
+    no_norms = decay_and_rate(Net(), config(weight_decay=0.1, undecayed="norms"))
+    everything = decay_and_rate(Net(), config(weight_decay=0.1, undecayed="nothing"))
 
     assert {name for name, (decay, _) in found.items() if decay} == {
         "stem.weight",
         "stem2.weight",
         "fc.weight",
+    }
+    assert {name for name, (decay, _) in no_norms.items() if not decay} == {
+        "norm.weight",
+        "norm.bias",
     }
     assert {decay for decay, _ in everything.values()} == {0.1}
 

@@ -48,7 +48,7 @@ HE2015_IMAGENET = {
     **SGD,
     "optimizer.learning_rate": 0.1,
     "optimizer.weight_decay": 1e-4,
-    "optimizer.decay_norms_and_biases": True,
+    "optimizer.undecayed": "nothing",
     "schedule.name": "plateau",
     "schedule.factor": 0.1,
     "schedule.patience": 5,
@@ -67,7 +67,7 @@ HE2015_CIFAR = {
     **SGD,
     "optimizer.learning_rate": 0.1,
     "optimizer.weight_decay": 1e-4,
-    "optimizer.decay_norms_and_biases": True,
+    "optimizer.undecayed": "nothing",
     "schedule.name": "step",
     "schedule.unit": "steps",
     "schedule.milestones": [32_000, 48_000],
@@ -90,7 +90,7 @@ GOYAL2017 = {
     "optimizer.learning_rate": 0.1,
     "optimizer.scale_to_batch": 256,
     "optimizer.weight_decay": 1e-4,
-    "optimizer.decay_norms_and_biases": False,
+    "optimizer.undecayed": "norms",
     "schedule.name": "step",
     "schedule.milestones": [30, 60, 80],
     "schedule.gamma": 0.1,
@@ -110,7 +110,7 @@ TORCHVISION_V1 = {
     **SGD,
     "optimizer.learning_rate": 0.1,
     "optimizer.weight_decay": 1e-4,
-    "optimizer.decay_norms_and_biases": True,
+    "optimizer.undecayed": "nothing",
     "schedule.name": "step",
     "schedule.each": "epoch",
     "schedule.milestones": [30, 60],
@@ -137,7 +137,7 @@ TORCHVISION_V2 = {
     **SGD,
     "optimizer.learning_rate": 0.5,
     "optimizer.weight_decay": 2e-5,
-    "optimizer.decay_norms_and_biases": False,
+    "optimizer.undecayed": "norms",
     "schedule.name": "cosine",
     "schedule.each": "epoch",
     "schedule.from_epoch": 5.0,
@@ -166,13 +166,14 @@ def strikes_back(**changes: Any) -> dict[str, Any]:
         **INCEPTION,
         "transforms.resize_px": int(224 / 0.95),
         "transforms.interpolation": "random",
+        "transforms.eval_interpolation": "bicubic",
         "transforms.auto_augment": "rand-m7-mstd0.5-inc1",
         "transforms.mixup": 0.1,
         "transforms.cutmix": 1.0,
         "optimizer.name": "lamb",
         "optimizer.learning_rate": 5e-3,
         "optimizer.weight_decay": 0.02,
-        "optimizer.decay_norms_and_biases": False,
+        "optimizer.undecayed": "norms_and_biases",
         "schedule.name": "cosine",
         "schedule.each": "epoch",
         "schedule.final": pytest.approx(1e-6 / 5e-3),
@@ -273,15 +274,19 @@ def test_the_default_recipe_is_small(model: str) -> None:
     assert planned.task_options == {"label_smoothing": 0.1}
     assert planned.config.optimizer.options == {"momentum": 0.9, "nesterov": True}
     assert planned.config.optimizer.weight_decay == 5e-4
-    assert not planned.config.optimizer.decay_norms_and_biases
+    assert planned.config.optimizer.undecayed == "norms_and_biases"
     assert planned.config.training.batch_size == 32
 
 
-def test_small_photos_is_small_at_96_px_for_60_epochs() -> None:
+def test_small_photos_is_small_with_what_keeps_it_from_learning_by_heart() -> None:
     assert flat("small-photos") == {
         **flat("small"),
-        "data.image_size": 96,
-        "training.epochs": 60,
+        "data.image_size": 64,
+        "transforms.auto_augment": "trivial",
+        "transforms.scale": [0.35, 1.0],
+        "optimizer.weight_decay": 5e-3,
+        "training.epochs": 130,
+        "training.ema": {"decay": 0.92, "every_steps": 4},
     }
 
 

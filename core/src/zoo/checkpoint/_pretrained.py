@@ -27,6 +27,7 @@ from torch import Tensor
 from zoo.cache import cache_folder
 from zoo.cards import ModelCard, WeightsCard
 from zoo.checkpoint._download import UnreachableError, download
+from zoo.checkpoint._state import load_best
 from zoo.errors import UnknownNameError, WeightsError
 from zoo.runs import (
     dump_json,
@@ -44,10 +45,10 @@ _LIMIT_S = 900
 
 
 def resolve_weights(card: ModelCard, name_or_file: str) -> WeightsCard | Path:
-    """What ``--weights`` names: a published set of the model, or a file.
+    """What ``--weights`` names: a published set of the model, a file, or a run's best weights.
 
     Raises:
-        UnknownNameError: neither a published set nor a file that exists.
+        UnknownNameError: neither a published set nor a file or run that exists.
     """
     published = {weights.name: weights for weights in card.weights}
     if name_or_file in published:
@@ -55,12 +56,16 @@ def resolve_weights(card: ModelCard, name_or_file: str) -> WeightsCard | Path:
     path = Path(name_or_file).expanduser()
     if path.is_file():
         return path
+    if (path / "best").is_dir():
+        return path / "best"
+    if (path / "manifest.json").is_file():
+        return path
     names = ", ".join(published) or "none"
     raise UnknownNameError(
         f"weights of {card.name}",
         name_or_file,
         published,
-        f"Published: {names}; or give a .safetensors or .pth file.",
+        f"Published: {names}; or give a .safetensors or .pth file, or a run.",
     )
 
 
@@ -101,12 +106,14 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a file by name, on the CPU.
 
     Args:
-        path: ``.safetensors``, or what ``torch.save`` wrote (``.pth``, ``.pt``), which is
-            converted once, in a process of its own, and kept in the cache.
+        path: ``.safetensors``; what ``torch.save`` wrote (``.pth``, ``.pt``), which is
+            converted once, in a process of its own, and kept in the cache; or a run's ``best/``.
 
     Raises:
         WeightsError: the file is missing, damaged, of another kind, or holds more than tensors.
     """
+    if path.is_dir():
+        return dict(load_best(path).tensors)
     if not path.is_file():
         raise WeightsError(f"there is no weights file {path}")
     if path.suffix in PICKLED:

@@ -63,7 +63,7 @@ SETTINGS = (
     Setting("--learning-rate", "optimizer.learning_rate", "Highest learning rate of the run.",
             "X", float),
     Setting("--image-size", "data.image_size", "Height and width that the model sees.", "PX", int),
-    Setting("--weights", "model.weights", "Weights to start from: published, or a file.",
+    Setting("--weights", "model.weights", "Weights to start from: published, a file, a run.",
             "NAME|FILE"),
     Setting("--device", "machine.device", "auto, cpu, cuda, cuda:N or mps; auto takes a GPU.",
             "DEVICE"),

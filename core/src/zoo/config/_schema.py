@@ -45,7 +45,7 @@ class ModelConfig(OpenSection):
     name: Text
     """Short ("resnet34") or full ("resnet:resnet34")."""
     weights: Text | None = None
-    """A published set's name, or a .safetensors or .pth file, to start from."""
+    """A published set's name, a .safetensors or .pth file, or a run, to start from."""
     freeze: tuple[str, ...] = ()
     """Parts that do not learn: "backbone", or prefixes of parameter names."""
 
@@ -99,8 +99,8 @@ class OptimizerConfig(OpenSection):
     """The batch size that learning_rate is stated for; the rate scales linearly with ours."""
     weight_decay: NotNegative | None = None
     """Default: what suits the optimizer."""
-    decay_norms_and_biases: bool = False
-    """Whether weight decay pulls on norms and biases too."""
+    undecayed: Literal["norms_and_biases", "norms", "nothing"] = "norms_and_biases"
+    """Which parameters are spared from weight decay."""
     layer_rates: dict[str, Positive] = Field(default_factory=dict)
     """Factor of the learning rate for parameters whose names start so (fine-tuning)."""
 

@@ -37,6 +37,7 @@ def image_transforms(  # noqa: PLR0913  (these are the options of [transforms])
     train_size_px: int | None = None,
     resize_px: int | None = None,
     interpolation: Literal["bilinear", "bicubic", "random"] | None = None,
+    eval_interpolation: Literal["bilinear", "bicubic"] | None = None,
 ) -> Transforms:
     """Both stages for a split.
 
@@ -70,6 +71,7 @@ def image_transforms(  # noqa: PLR0913  (these are the options of [transforms])
         resize_px: the shorter side before the centre crop of an evaluation; default: the spec's.
         interpolation: "bilinear" or "bicubic"; default: the spec's. "random" is either in random
             crops and auto_augment, and the spec's elsewhere.
+        eval_interpolation: of evaluation images, where it differs.
 
     Raises:
         ConfigError: an option out of its range.
@@ -86,6 +88,8 @@ def image_transforms(  # noqa: PLR0913  (these are the options of [transforms])
         spec = replace(spec, size_px=train_size_px)
     if resize_px is not None:
         spec = replace(spec, resize_px=resize_px)
+    if not train and eval_interpolation is not None:
+        interpolation = eval_interpolation
     if interpolation in ("bilinear", "bicubic"):
         spec = replace(spec, interpolation=interpolation)
     random_mode: str = interpolation or spec.interpolation

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from zoo.config import RunConfig, check_options
 from zoo.errors import ConfigError, UnknownNameError
@@ -81,6 +82,7 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "rmsprop": rmsprop,
     "lamb": lamb,
 }
+_NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 _DEFAULTS = {
     "sgd": {"learning_rate": 0.05, "weight_decay": 5e-4},
     "adamw": {"learning_rate": 1e-3, "weight_decay": 0.05},
@@ -153,15 +155,16 @@ def weight_decay(config: RunConfig) -> float:
 def parameter_groups(model: nn.Module, config: RunConfig) -> Groups:
     """The learning parameters, by weight decay and rate factor.
 
-    Unless ``decay_norms_and_biases``, tensors of one dimension (norms' weights, all biases) do not
-    decay.  ``layer_rates`` are matched by the longest prefix of the parameter's name.
+    ``undecayed`` spares tensors of one dimension (norms and all biases), those of norms alone, or
+    nothing from weight decay.  ``layer_rates`` are matched by the longest prefix of the
+    parameter's name.
     """
     section, weighted = config.optimizer, weight_decay(config)
+    spared = _undecayed(model, section.undecayed)
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            decays = section.decay_norms_and_biases or parameter.ndim > 1
-            key = (weighted if decays else 0.0, _rate(name, section.layer_rates))
+            key = (0.0 if name in spared else weighted, _rate(name, section.layer_rates))
             groups.setdefault(key, []).append(parameter)
     _check_prefixes(section.layer_rates, (name for name, _ in model.named_parameters()))
     if not groups:
@@ -170,6 +173,20 @@ def parameter_groups(model: nn.Module, config: RunConfig) -> Groups:
         {"params": parameters, "weight_decay": decay, "rate_factor": rate}
         for (decay, rate), parameters in groups.items()
     ]
+
+
+def _undecayed(model: nn.Module, which: str) -> set[str]:
+    """The names of the parameters that do not decay."""
+    if which == "nothing":
+        return set()
+    if which == "norms_and_biases":
+        return {name for name, parameter in model.named_parameters() if parameter.ndim < 2}
+    return {
+        f"{path}.{name}"
+        for path, module in model.named_modules()
+        if isinstance(module, _NORMS)
+        for name, _ in module.named_parameters(recurse=False)
+    }
 
 
 def _rate(name: str, rates: dict[str, float]) -> float:

@@ -18,7 +18,7 @@ from zoo.config import Layer, dump_config
 from zoo.data import open_source
 from zoo.devices import choose_device, describe_device
 from zoo.distributed import is_main, is_main_process, on_main, process_group, rank
-from zoo.errors import ConfigError, StoppedError, UnknownNameError
+from zoo.errors import ConfigError, StoppedError, UnknownNameError, ZooError
 from zoo.inference import ModelRecord
 from zoo.registry import Registry
 from zoo.reporting import ConsoleReporter, JsonLines, RunSummary
@@ -202,6 +202,10 @@ class Job:
             result = self.trainer.fit()
         except StoppedError as error:
             raise StoppedError(error.cause, f"Go on with: {folder.resume_command}") from None
+        except Exception as error:
+            if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+                raise _cannot_compile(error) from error
+            raise
         if is_main():
             folder.write_json("result.json", asdict(result))
         return TrainResult(folder.path, result)
@@ -267,6 +271,15 @@ class Job:
     def _say(self, message: str) -> None:
         if is_main_process():
             self._message(message)
+
+
+def _cannot_compile(error: Exception) -> ZooError:
+    """torch's compiler failed, as it does without a C++ compiler on the machine."""
+    said = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return ZooError(
+        f"the model cannot be compiled: {said.strip()}",
+        "Train without --compile; on a CPU torch's compiler needs a C++ compiler (g++).",
+    )
 
 
 def _check_monitor(task: Task, monitor: str | None) -> None:

@@ -162,7 +162,7 @@ def zoo_recipes() -> list[RecipeCard]:
     """Ways to train the family, the sources' and ours."""
     return [
         _recipe("small", "some thousand small images, from scratch; the default"),
-        _recipe("small-photos", "some hundred photos, from scratch, 96 px"),
+        _recipe("small-photos", "some hundred photos, from scratch, 64 px"),
         _recipe("fine-tune", "published weights on new classes, a rate for each stage"),
         _recipe("he2015-imagenet", "the paper's on ImageNet", PAPER),
         _recipe("he2015-cifar", "the paper's on CIFAR-10, 64,000 steps", PAPER),
