@@ -62,6 +62,22 @@ class RunFolder:
             raise
         return run
 
+    @staticmethod
+    def check_free(path: Path) -> None:
+        """Refuse a path that ``create`` would refuse, before work is spent on it.
+
+        Raises:
+            RunFolderError: the path is a file or not empty.
+        """
+        with storage_errors(path):
+            for part in (path, *path.parents):
+                if part.exists() and not part.is_dir():
+                    raise RunFolderError(
+                        f"{part} is a file", "Choose another folder with --output."
+                    )
+            if path.is_dir() and any(path.iterdir()):
+                raise _not_empty(path)
+
     @classmethod
     def open(cls, path: Path) -> RunFolder:
         """The run in a folder.
@@ -185,13 +201,9 @@ def _make_default(model: str, dataset: str) -> Path:
 
 def _make_given(path: Path) -> Path:
     """A folder that did not exist or was empty; of two that want it, one gets it."""
+    RunFolder.check_free(path)
     with storage_errors(path):
-        for part in (path, *path.parents):
-            if part.exists() and not part.is_dir():
-                raise RunFolderError(f"{part} is a file", "Choose another folder with --output.")
         path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
-            raise _not_empty(path)
         try:
             _claim(path)
         except FileExistsError:

@@ -74,6 +74,8 @@ class Job:
     def start(self, output: Path | None) -> TrainResult:
         """A new run."""
         with self._stack:
+            if output is not None:
+                RunFolder.check_free(output)
             for line in self.plan.resolved.dropped:
                 self._say(line)
             self._prepare()
