@@ -26,6 +26,11 @@ from zoo.registry import Registry
 from zoo.training import Callback, Trainer
 from zoo.workflows import plan_training, run_training
 
+# From Python 3.12 on; a child does not wait for any thread of its parent.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:This process .* is multi-threaded:DeprecationWarning"
+)
+
 CPU = torch.device("cpu")
 
 

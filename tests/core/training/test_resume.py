@@ -19,6 +19,11 @@ from zoo.errors import StoppedError
 from zoo.reporting import JsonLines
 from zoo.training import Callback, Trainer
 
+# From Python 3.12 on; a child does not wait for any thread of its parent.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:This process .* is multi-threaded:DeprecationWarning"
+)
+
 Build = Callable[..., Trainer]
 Restore = Callable[[Trainer, Path], Trainer]
 
