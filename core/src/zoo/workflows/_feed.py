@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import torch
@@ -23,7 +21,7 @@ _EVALUATION_BATCHES = 2
 
 
 class Feed:
-    """Loaders of the train and val splits; a context manager, which ends their workers."""
+    """Loaders of the train and val splits; ``close`` ends their workers."""
 
     def __init__(self, plan: RunPlan, source: Source, task: Task, *, pin_memory: bool) -> None:
         self._config, self._source, self._task = plan.config, source, task
@@ -93,15 +91,8 @@ class Feed:
 
         return validate
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End the workers."""
         for loader in self._loaders.values():
             loader.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -114,9 +114,8 @@ class Job:
         self._settle_data()
         self.task = self._build_task()
         self.device = self._stack.enter_context(process_group(device))
-        self.feed = self._stack.enter_context(
-            Feed(self.plan, self.source, self.task, pin_memory=self.device.type == "cuda")
-        )
+        feed = Feed(self.plan, self.source, self.task, pin_memory=self.device.type == "cuda")
+        self.feed = self._stack.enter_context(closing(feed))
         self.model = self._build_model(restored=restored)
         rehearse(self.plan, self.source, self.task, self.model, self.device)
         self._named_callbacks = self._build_callbacks()
