@@ -196,8 +196,14 @@ def _keep_silent(iterator: Any) -> None:
 
 
 def _dead(workers: Sequence[BaseProcess]) -> list[BaseProcess]:
-    """Those that have ended; one that is just ending is waited for."""
-    wait([worker.sentinel for worker in workers], timeout=_ENDING_S)
+    """Those that have ended; one that is just ending is waited for.
+
+    A process that is killed closes its files, the sentinel among them, before it counts as dead.
+    """
+    ended = wait([worker.sentinel for worker in workers], timeout=_ENDING_S)
+    for worker in workers:
+        if worker.sentinel in ended:
+            worker.join(_CLOSE_TIMEOUT_S)
     return [worker for worker in workers if not worker.is_alive()]
 
 
