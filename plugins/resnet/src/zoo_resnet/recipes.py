@@ -50,7 +50,10 @@ def small_photos() -> Layer:
     is what is scored.
 
     Command: ``zoo train resnet18 --data photos/ --recipe small-photos``
-    Hardware: 2 CPU cores with bf16
+    Hardware: 2 CPU cores with bf16, 5 minutes
+    Result: 502 photos of dogs and cats, 101 of them held out: top-1 70.3, 79.2 and 76.2 % in the
+    best epoch of three splits (chosen on those 101, so flattered; standard error 4.5 points each),
+    67.3, 70.3 and 70.3 % in the last epoch
     """
     recipe = small()
     recipe["data"] = {"image_size": 64}
