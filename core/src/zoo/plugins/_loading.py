@@ -1,0 +1,255 @@
+"""Load plugins: choose, import, call the hooks, check what they return; each in isolation."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
+from importlib.metadata import EntryPoint
+from inspect import isfunction
+from typing import Any
+
+import pluggy
+
+from zoo import __version__, cards, hooks
+from zoo.cards import Card
+from zoo.errors import did_you_mean
+from zoo.plugins._faults import HookError, describe_fault
+from zoo.plugins._metadata import describe, find_mismatch, installed_plugins
+from zoo.plugins._plugin import Plugin
+
+KINDS: Mapping[str, tuple[str, type[Card]]] = {
+    "model": ("zoo_models", cards.ModelCard),
+    "dataset": ("zoo_datasets", cards.DatasetCard),
+    "task": ("zoo_tasks", cards.TaskCard),
+    "metric": ("zoo_metrics", cards.MetricCard),
+    "recipe": ("zoo_recipes", cards.RecipeCard),
+    "callback": ("zoo_callbacks", cards.CallbackCard),
+    "command": ("zoo_commands", cards.CommandSpec),
+}
+"""Each kind of thing that has a name: the hook that returns its cards, and their class."""
+
+ONLY = "ZOO_PLUGINS"
+"""Environment: the plugins to load, comma-separated; empty for none."""
+WITHOUT = "ZOO_DISABLE_PLUGINS"
+"""Environment: plugins not to load, comma-separated."""
+
+_HEAVY = frozenset({"torch", "torchvision", "numpy", "PIL"})
+_CORE = EntryPoint("core", "zoo.builtin", hooks.ENTRY_POINT_GROUP)
+_PATIENCE_S = 5.0
+"""How long plugins may take before the one that is loading is named."""
+
+
+def load_plugins(
+    *,
+    found: Iterable[EntryPoint] | None = None,
+    only: Collection[str] | None = None,
+    without: Collection[str] = (),
+) -> list[Plugin]:
+    """Load core's own cards and the plugins, in the order of their names.
+
+    Nothing that a plugin does while it loads raises here; it becomes a record that says so.
+
+    Args:
+        found: entry points to load; default: those of the installed distributions.
+        only: names to load; None: all.
+        without: names not to load.
+    """
+    described = installed_plugins() if found is None else [(describe(e), e) for e in found]
+    pairs = sorted(described, key=lambda pair: _order(pair[0]))
+    installed = [plugin for plugin, _ in pairs]
+    core = Plugin(name=_CORE.name, distribution="zoo-core", version=__version__, target=_CORE.value)
+    with _waiting_told() as now_loading:
+        plugins = [_load(core, _CORE)]
+        for plugin, entry in pairs:
+            now_loading(plugin)
+            ruled_out = _left_out(plugin, only, without) or _refusal(plugin, installed)
+            plugins.append(ruled_out or _load(plugin, entry))
+    return [*plugins, *_absent(only or (), installed, ONLY), *_absent(without, installed, WITHOUT)]
+
+
+def plugin_choice(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """What the environment says of ``load_plugins``' arguments ``only`` and ``without``."""
+
+    def names(variable: str) -> frozenset[str]:
+        return frozenset(environ.get(variable, "").replace(",", " ").split())
+
+    return {"only": names(ONLY) if ONLY in environ else None, "without": names(WITHOUT)}
+
+
+def _order(plugin: Plugin) -> tuple[bool, str, str, str]:
+    return (not plugin.first_party, plugin.name, plugin.distribution, plugin.target)
+
+
+def _left_out(
+    plugin: Plugin, only: Collection[str] | None, without: Collection[str]
+) -> Plugin | None:
+    """The record of a plugin that the user leaves out."""
+    if only is not None and plugin.name not in only:
+        reason = f"{ONLY} does not name it" if only else f"--no-plugins, or {ONLY} is empty"
+        return replace(plugin, state="disabled", reason=reason)
+    if plugin.name in without:
+        return replace(plugin, state="disabled", reason=f"{WITHOUT} names it")
+    return None
+
+
+def _refusal(plugin: Plugin, installed: Sequence[Plugin]) -> Plugin | None:
+    """The record of a plugin that its metadata rule out."""
+    reason, cure = _find_clash(plugin, installed)
+    if not reason:
+        reason, cure = find_mismatch(plugin)
+    return replace(plugin, state="failed", reason=reason, cure=cure) if reason else None
+
+
+def _find_clash(plugin: Plugin, installed: Sequence[Plugin]) -> tuple[str, str]:
+    """Why a plugin may not have its name, if another has it: strangers then both lose it."""
+    if plugin.name == _CORE.name:
+        return f"the name {_CORE.name!r} is zoo's own", _uninstall(plugin)
+    others = [o for o in installed if o.name == plugin.name and o is not plugin]
+    if plugin.first_party:
+        others = [other for other in others if other.first_party]
+    if not others:
+        return "", ""
+    owners = ", ".join(f"{other.distribution} {other.version}" for other in others)
+    cure = _uninstall(plugin if others[0].first_party else others[0], plugin)
+    return f"the name {plugin.name!r} is also that of a plugin of {owners}", cure
+
+
+def _uninstall(*plugins: Plugin) -> str:
+    """One of the commands that end a clash."""
+    names = sorted({plugin.distribution for plugin in plugins})
+    commands = " or ".join(f"`zoo plugins uninstall {name}`" for name in names)
+    return f"Keep one of them: {commands}."
+
+
+def _absent(names: Collection[str], installed: Sequence[Plugin], variable: str) -> list[Plugin]:
+    """A failed record for each name in the environment that no installed plugin has."""
+    known = [plugin.name for plugin in installed]
+    return [
+        Plugin(
+            name=name,
+            distribution="",
+            version="",
+            target="",
+            state="failed",
+            cure=f"Correct {variable}, or install the plugin.",
+            reason=f"{variable} names it, and no installed plugin is called so"
+            + "".join(f"; did you mean {near}?" for near in did_you_mean(name, known, 1)),
+        )
+        for name in sorted(set(names) - set(known))
+    ]
+
+
+@contextmanager
+def _waiting_told() -> Iterator[Callable[[Plugin], None]]:
+    """Say whom zoo waits for when loading takes long: a hang cannot be told from a slow disk.
+
+    Yields:
+        A function to tell which plugin is next.
+    """
+    current: list[Plugin] = []
+
+    def tell() -> None:
+        for plugin in current:
+            print(  # noqa: T201 - plugins lie below every reporter
+                f"Still loading plugin {plugin.name} of {plugin.distribution} {plugin.version}; "
+                f"{WITHOUT}={plugin.name} leaves it out.",
+                file=sys.stderr,
+            )
+
+    def now_loading(plugin: Plugin) -> None:
+        current[:] = [plugin]
+
+    timer = threading.Timer(_PATIENCE_S, tell)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield now_loading
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def _load(plugin: Plugin, entry: EntryPoint | None) -> Plugin:
+    """Import a plugin and call its hooks, with what it prints sent to stderr."""
+    if entry is None:  # its metadata could not be read, and its record says so
+        return plugin
+    light = _HEAVY - sys.modules.keys()
+    try:
+        with redirect_stdout(sys.stderr):
+            implementation = entry.load()
+            cards_by_kind = _call_hooks(plugin.name, implementation)
+            short_names = bool(getattr(implementation, "short_names", True))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - SystemExit too: a plugin ends nobody's program
+        fault = describe_fault(error, distribution=plugin.distribution, package=plugin.package)
+        return replace(plugin, state="failed", **vars(fault))
+    heavy = tuple(sorted(light & sys.modules.keys()))
+    return replace(
+        plugin,
+        cards=cards_by_kind,
+        heavy=heavy,
+        short_names=short_names,
+        notes=_notes(heavy),
+    )
+
+
+def _notes(heavy: Sequence[str]) -> tuple[str, ...]:
+    """What is worth knowing of a plugin that works."""
+    if not heavy:
+        return ()
+    return (f"imports {', '.join(heavy)} to be listed, which slows every command",)
+
+
+def _call_hooks(name: str, implementation: object) -> dict[str, tuple[Card, ...]]:
+    """Check a plugin's hooks against the specifications, and collect their cards by kind."""
+    manager = pluggy.PluginManager(hooks.PROJECT)
+    manager.add_hookspecs(hooks)
+    manager.register(implementation, name)
+    known = [hook for hook, _ in KINDS.values()]
+    callers = {caller.name: caller for caller in manager.get_hookcallers(implementation) or ()}
+    for hook in sorted(callers.keys() - set(known)):
+        near = "".join(f"; did you mean {near}?" for near in did_you_mean(hook, known, 1))
+        cure = f"The hooks are {', '.join(known)}."
+        raise HookError(
+            f"{hook} is no hook of zoo{near}", cure, hook=getattr(implementation, hook, None)
+        )
+    for hook in known:
+        function = getattr(implementation, hook, None)
+        if hook not in callers and isfunction(function):
+            cure = f"In the plugin's code, write @hookimpl before `def {hook}`."
+            raise HookError(f"{hook} is not marked with @hookimpl", cure, hook=function)
+    return {
+        kind: _check_cards(hook, callers[hook], card_class)
+        for kind, (hook, card_class) in KINDS.items()
+        if hook in callers
+    }
+
+
+def _check_cards(hook: str, caller: pluggy.HookCaller, card_class: type[Card]) -> tuple[Card, ...]:
+    """The cards that one hook returns, if they are that."""
+
+    def refuse(what: str) -> HookError:
+        cure = f"In the plugin's code, {hook} is to return a list of {card_class.__name__}."
+        return HookError(f"{hook} {what}", cure, hook=caller.get_hookimpls()[0].function)
+
+    results: list[Any] = caller()
+    cards_found: list[Card] = []
+    for result in results:
+        if not isinstance(result, Iterable) or isinstance(result, str | bytes):
+            raise refuse(f"returned {type(result).__name__}, not a list of cards")
+        cards_found.extend(result)
+    if not results:
+        raise refuse("returned None, not a list of cards")
+    for card in cards_found:
+        if not isinstance(card, card_class):
+            raise refuse(f"gave {type(card).__name__}, not {card_class.__name__}")
+    for name, count in Counter(card.name for card in cards_found).items():
+        if count > 1:
+            raise refuse(f"gave the name {name!r} {count} times")
+    return tuple(cards_found)

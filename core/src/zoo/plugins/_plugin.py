@@ -1,0 +1,58 @@
+"""The record of a plugin: what it is, what became of it, what it brought."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from zoo.cards import Card
+
+FIRST_PARTY = frozenset({"zoo-core", "zoo-resnet", "zoo-rcnn", "zoo-unet"})
+"""The distributions made together with zoo: they own their short names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plugin:
+    """What became of one entry point.
+
+    Attributes:
+        name: of the entry point, the part before the colon in a full name.
+        distribution, version: what pip calls it.
+        target: the module that the entry point names.
+        needs: of zoo-core, as its distribution requires it: ``>=0.1,<0.2``.
+        state: only a loaded plugin has cards.
+        reason: why it is disabled or failed, in a line.
+        location: of the line that failed, ``file:line``, where there is one.
+        cure: what most likely helps.
+        traceback: of the failure, for ``--debug``.
+        notes: what is worth knowing of a plugin that works, a line each.
+        cards: what it registered, by kind.
+        heavy: what of torch, numpy and PIL it imported to say so, which slows every command.
+        short_names: False for a bridge to another zoo, whose names want their full form.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    target: str
+    needs: str = ""
+    state: Literal["loaded", "disabled", "failed"] = "loaded"
+    reason: str = ""
+    location: str = ""
+    cure: str = ""
+    traceback: str = ""
+    notes: tuple[str, ...] = ()
+    cards: Mapping[str, tuple[Card, ...]] = field(default_factory=dict)
+    heavy: tuple[str, ...] = ()
+    short_names: bool = True
+
+    @property
+    def first_party(self) -> bool:
+        """Whether it is made together with zoo."""
+        return self.distribution in FIRST_PARTY
+
+    @property
+    def package(self) -> str:
+        """The top-level package that its code lives in."""
+        return self.target.partition(":")[0].partition(".")[0]
