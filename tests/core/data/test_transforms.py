@@ -17,9 +17,9 @@ from zoo.data._auto_augment import _TRIVIAL_SPACE, build_policy, rand_operations
 from zoo.data._batch_stage import erase_images, flip_images, light_images, shift_images
 from zoo.data._mixing import symmetric_beta
 from zoo.data._pillow_ops import OPERATIONS, Border
-from zoo.data._random import uniform
 from zoo.data._sample_stage import random_box, resize, resize_and_centre_crop, short_side_box
 from zoo.errors import ConfigError, DataError
+from zoo.randomness import uniform
 from zoo.structures import Batch, Sample, SampleKey
 
 SPEC = InputSpec(size_px=16, resize_px=18)

@@ -11,8 +11,8 @@ from typing import Protocol
 from torch import Tensor
 
 from zoo.data._pillow_ops import OPERATIONS, Border, from_pillow, to_pillow
-from zoo.data._random import uniform
 from zoo.errors import ConfigError
+from zoo.randomness import uniform
 from zoo.structures import SampleKey
 
 _CURE = 'Use "trivial", or "rand-m9-mstd0.5-inc1" with m, n, p, mstd and inc as in timm.'

@@ -15,8 +15,8 @@ from torch.nn import functional
 from zoo.cards import InputSpec
 from zoo.data._boxes import boxes_to_masks
 from zoo.data._mixing import mix_pairs
-from zoo.data._random import uniform
 from zoo.errors import DataError
+from zoo.randomness import uniform
 from zoo.structures import Batch
 
 _ERASE_ATTEMPTS = 10

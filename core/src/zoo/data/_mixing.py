@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from zoo.data._boxes import boxes_to_masks
-from zoo.data._random import uniform
+from zoo.randomness import uniform
 from zoo.structures import Batch
 
 _BETA_ATTEMPTS = 16

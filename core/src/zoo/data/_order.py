@@ -12,8 +12,8 @@ from typing import overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from zoo.data._random import hash_words
 from zoo.errors import DataError
+from zoo.randomness import hash_words
 from zoo.structures import SampleKeys
 
 Numbers = NDArray[np.int64]

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from zoo.cards import InputSpec
 from zoo.data._auto_augment import Policy, interpolation_of
-from zoo.data._random import uniform
+from zoo.randomness import uniform
 from zoo.structures import Sample, SampleKey
 
 _CROP_ATTEMPTS = 10

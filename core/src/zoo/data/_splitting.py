@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.data._random import hash_words
+from zoo.randomness import hash_words
 
 Numbers = NDArray[np.int64]
 

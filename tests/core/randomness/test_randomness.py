@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from zoo.data._random import hash_words, uniform
+from zoo.randomness import hash_words, integers, uniform
 from zoo.structures import SampleKey
 
 
@@ -66,3 +66,13 @@ def test_the_numbers_stay_the_same_from_release_to_release() -> None:
 
 
 WORDS = [7247822526029735145, 1568644746003207399, 9778820289529660340]
+
+
+def test_integers_are_the_same_numbers_made_by_torch() -> None:
+    numbers = integers(5, "anchors", keys(4, epoch=3), draws=1000)
+
+    assert np.array_equal(numbers.numpy() * 2.0**-53, uniform(5, "anchors", keys(4, epoch=3), 1000))
+
+
+def test_no_keys_have_no_integers() -> None:
+    assert integers(5, "anchors", [], draws=3).shape == (0, 3)

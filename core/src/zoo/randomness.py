@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from zoo.structures import SampleKey, SampleKeys
 
@@ -39,6 +41,27 @@ def uniform(
     """
     words = hash_words(seed, stream, *SampleKeys.of(keys).rows.T)
     return _to_unit(_mix(words[:, None] + _numbers(draws)))
+
+
+def integers(
+    seed: int,
+    stream: str,
+    keys: Sequence[SampleKey],
+    draws: int = 1,
+    *,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """The numbers of ``uniform`` times 2^53, made on the device: (len(keys), draws) int64.
+
+    For very many draws, of which none shall be copied from the host, and for devices that have
+    no float64.
+    """
+    words = hash_words(seed, stream, *SampleKeys.of(keys).rows.T)
+    numbers = torch.arange(1, draws + 1, device=device) * _signed(_GOLDEN)
+    mixed = torch.from_numpy(words.view(np.int64)).to(device)[:, None] + numbers
+    for shift, factor in ((30, _MULTIPLY_1), (27, _MULTIPLY_2)):
+        mixed = (mixed ^ _shifted(mixed, shift)) * _signed(factor)
+    return _shifted(mixed ^ _shifted(mixed, 31), 11)
 
 
 def hash_words(seed: int, stream: str, *counters: Counters) -> Words:
@@ -75,3 +98,14 @@ def _mix(words: Words) -> Words:
 def _to_unit(words: Words) -> NDArray[np.float64]:
     """The top 53 bits as a float64 in [0, 1)."""
     return (words >> _SHIFT_11).astype(np.float64) * 2.0**-53
+
+
+def _signed(word: np.uint64) -> int:
+    """The word as torch's int64 has it; sums and products are the same bits."""
+    return int(word.astype(np.int64))
+
+
+def _shifted(words: Tensor, bits: int) -> Tensor:
+    """A shift to the right that fills with zeros, where torch's copies the sign."""
+    zero_filled: Tensor = (words >> bits) & (2 ** (64 - bits) - 1)
+    return zero_filled
