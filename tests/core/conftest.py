@@ -55,7 +55,7 @@ class FakeSite:
             env={**os.environ, "PYTHONPATH": str(self.folder), **environment},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
 

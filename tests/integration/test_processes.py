@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from torch import nn
 from zoo.cards import InputSpec, ModelCard
 from zoo.checkpoint import latest_checkpoint
 from zoo.config import Layer
-from zoo.distributed import Agreement, gather_rows, launch, process_group, rank
+from zoo.distributed import Agreement, gather_rows, launch, launch_environment, process_group, rank
 from zoo.plugins import Plugin, load_plugins
 from zoo.registry import Registry
 from zoo.training import Callback, Trainer
@@ -96,24 +96,17 @@ def resume(output: Path) -> None:
 
 def fork_ranks(processes: int, work: Callable[[int], None]) -> list[int]:
     """Run ``work(rank)`` in forked processes that find each other; their exit codes, by rank."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    children = [_fork_rank(number, processes, port, work) for number in range(processes)]
+    meeting = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    environments = [launch_environment(rank, processes, meeting.port) for rank in range(processes)]
+    children = [_fork_rank(number, env, work) for number, env in enumerate(environments)]
     return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 
-def _fork_rank(number: int, processes: int, port: int, work: Callable[[int], None]) -> int:
+def _fork_rank(number: int, environment: dict[str, str], work: Callable[[int], None]) -> int:
     child = os.fork()
     if child:
         return child
-    os.environ |= {
-        "RANK": str(number),
-        "LOCAL_RANK": str(number),
-        "WORLD_SIZE": str(processes),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-    }
+    os.environ |= environment
     code = 1
     try:
         work(number)
@@ -281,6 +274,7 @@ def test_all_hear_the_greatest_word_of_a_step_one_step_later() -> None:
     ("script", "code"),
     [
         ("import os; assert os.environ['WORLD_SIZE'] == '2'", 0),
+        ("import os; assert os.environ['LOCAL_WORLD_SIZE'] == '2'", 0),  # they share the cores
         ("import os, sys; sys.exit(74 if os.environ['RANK'] == '1' else 0)", 74),
         ("import sys; sys.exit(75)", 75),
     ],
@@ -293,19 +287,21 @@ def test_launch_passes_a_signal_on_to_every_process(tmp_path: Path) -> None:
     child = textwrap.dedent(
         """
         import os, pathlib, signal, sys
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         pathlib.Path(sys.argv[1], os.environ["RANK"]).touch()
-        signal.pause()
+        signal.sigwait([signal.SIGTERM])
+        sys.exit(75)
         """
     )
     parent = "import sys; from zoo.distributed import launch; sys.exit(launch(sys.argv[1:], 2))"
     process = subprocess.Popen([sys.executable, "-c", parent, "-c", child, str(tmp_path)])
     while len(list(tmp_path.iterdir())) < 2:
         assert process.poll() is None
+        time.sleep(0.05)
 
     process.send_signal(signal.SIGTERM)
 
-    assert process.wait(timeout=60) == 75
+    assert process.wait(timeout=300) == 75
 
 
 @pytest.mark.parametrize(

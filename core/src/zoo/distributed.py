@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -174,34 +173,38 @@ def launch(command: Sequence[str], processes: int) -> int:
     Returns:
         The exit code of the first process that failed, else 0.
     """
-    port = _free_port()
-    children = [
-        subprocess.Popen(  # noqa: S603
-            [sys.executable, *command], env=_environment(number, processes, port)
-        )
-        for number in range(processes)
-    ]
-    return _wait(children)
+    # We keep the place where they meet, as torchrun does: a port that is only looked up can be
+    # another's before rank 0 opens it, and a place that rank 0 keeps ends when rank 0 does.
+    meeting = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    children: list[subprocess.Popen[bytes]] = []
+    with _signals_passed_on(children):
+        for number in range(processes):
+            environment = os.environ | launch_environment(number, processes, meeting.port)
+            children.append(
+                subprocess.Popen([sys.executable, *command], env=environment)  # noqa: S603
+            )
+        return _first_failure(children)
 
 
-def _environment(number: int, processes: int, port: int) -> dict[str, str]:
+def launch_environment(number: int, processes: int, port: int) -> dict[str, str]:
+    """What tells a process that it is one of several, which, and where they meet."""
     return {
-        **os.environ,
         "RANK": str(number),
         "LOCAL_RANK": str(number),
         "WORLD_SIZE": str(processes),
+        "LOCAL_WORLD_SIZE": str(processes),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
+        # There is a store at that place: no process has to open one.
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+        "TORCHELASTIC_RESTART_COUNT": "0",
     }
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@contextmanager
+def _signals_passed_on(children: list[subprocess.Popen[bytes]]) -> Iterator[None]:
+    """From before the first child starts until the last has ended: none is left behind."""
 
-
-def _wait(children: list[subprocess.Popen[bytes]]) -> int:
     def forward(number: int, _frame: object) -> None:
         for child in children:
             if child.poll() is None:
@@ -209,12 +212,13 @@ def _wait(children: list[subprocess.Popen[bytes]]) -> int:
 
     before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        return _first_failure(children)
+        yield
     finally:
-        for number, old in before.items():
-            signal.signal(number, old)
         for child in children:
             child.kill()
+            child.wait()
+        for number, old in before.items():
+            signal.signal(number, old)
 
 
 def _first_failure(children: list[subprocess.Popen[bytes]]) -> int:

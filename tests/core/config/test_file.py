@@ -71,7 +71,8 @@ VALUES = st.recursive(
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(options=st.dictionaries(st.text(min_size=1, max_size=6).map("x".__add__), VALUES))
 def test_any_options_come_back(tmp_path, options):

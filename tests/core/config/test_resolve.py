@@ -274,7 +274,7 @@ SECTIONS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(layers=st.lists(SECTIONS, max_size=4))
 def test_no_key_is_silent(layers):
     """Every key of every layer is in the result, was overruled or dropped, or was refused."""
@@ -290,7 +290,7 @@ def test_no_key_is_silent(layers):
     assert layers == before
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     rates=st.lists(
         st.one_of(st.none(), st.floats(1e-6, 10, allow_nan=False)), min_size=1, max_size=5

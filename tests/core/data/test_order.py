@@ -5,7 +5,7 @@ from itertools import chain
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.data import epoch_batches, evaluation_batches
@@ -45,7 +45,6 @@ def test_an_epoch_has_every_image_once(length: int, batch_size: int, epoch: int,
     assert max(sizes) <= max(batch_size, 3)
 
 
-@settings(deadline=None)
 @given(length=LENGTHS, batch_size=BATCH_SIZES, world=WORLDS, pairs=st.booleans())
 def test_processes_share_the_batches_of_one(
     length: int, batch_size: int, world: int, pairs: bool

@@ -226,7 +226,7 @@ class Ranks:
         self._pool = ThreadPoolExecutor(world)
         self._world = world
         self._said: list[Any] = [None] * world
-        self._meet = threading.Barrier(world, timeout=30)
+        self._meet = threading.Barrier(world, timeout=300)
         self._rank = threading.local()
 
     def run(self, share: Callable[[int], dict[str, float]]) -> list[dict[str, float]]:

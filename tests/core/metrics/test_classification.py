@@ -259,7 +259,7 @@ def _splits(draw: st.DrawFn) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("make", MAKERS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(split=_splits(), ranks=st.integers(1, 4))
 def test_any_split_in_any_order_gives_the_same_value(
     make: Callable[..., Metric], split: list[Tensor], ranks: int

@@ -243,8 +243,11 @@ def test_kill_9_at_any_moment_changes_nothing(
         kill = Kill(step, moments.uniform(0.0, 0.02))
         child = os.fork()
         if child == 0:
-            resume(build, restore, folder, kill).fit()
-            os.kill(os.getpid(), signal.SIGKILL)  # the run was past the step, or quicker
+            try:
+                resume(build, restore, folder, kill).fit()
+                os.kill(os.getpid(), signal.SIGKILL)  # the run was past the step, or quicker
+            finally:
+                os._exit(1)  # never on as pytest
         _, status = os.waitpid(child, 0)
         assert os.WTERMSIG(status) == signal.SIGKILL
     resume(build, restore, folder).fit()
