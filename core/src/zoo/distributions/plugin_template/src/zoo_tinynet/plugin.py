@@ -28,7 +28,7 @@ def zoo_recipes() -> list[RecipeCard]:
         RecipeCard(
             name="tinynet",
             task="classification",
-            summary="SGD from scratch, on small images",
+            summary="AdamW from scratch, for small images",
             factory="zoo_tinynet.recipes:tinynet",
         )
     ]

@@ -1,4 +1,4 @@
-"""Tinynet: three convolutions, the mean over the last map, a linear layer.
+"""Tinynet: three convolutions, the greatest value of each channel, a linear layer.
 
 Shapes: n images, c channels, h w height and width in px, k classes.
 """
@@ -24,8 +24,9 @@ class Tinynet(nn.Module):
         return logits
 
     def embed(self, images: Tensor) -> Tensor:
-        """The pooled feature (n, 4 width)."""
-        return self.layer3(self.layer2(self.layer1(images))).mean(dim=(2, 3))
+        """The pooled features (n, 4 width)."""
+        maps: Tensor = self.layer3(self.layer2(self.layer1(images)))
+        return maps.amax(dim=(2, 3))
 
 
 def tinynet(*, num_classes: int, in_channels: int = 3, width: int = 16) -> Tinynet:

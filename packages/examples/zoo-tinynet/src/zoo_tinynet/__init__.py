@@ -1,0 +1,1 @@
+"""Tinynet, a model for zoo."""
