@@ -17,12 +17,14 @@ CONTRACTS = {contract["id"]: contract for contract in SETTINGS["importlinter"]["
 
 CORE = "core/src/zoo"
 PLUGIN = "plugins/resnet/src/zoo_resnet"
+KIT = "packages/zoo-testkit/src/zoo_testkit"
 MEMBERS = [
     str(package.relative_to(ROOT))
     for folder in ("plugins", "packages")
     for package in sorted(ROOT.glob(f"{folder}/*/src/*"))
 ]
 EMPTY = '"""Nothing yet."""\n'
+MODULES = ("__init__", "plugin", "pytest_plugin")
 GATES = {
     "format": ["ruff", "format", "--check", "--no-cache", "."],
     "rules": ["ruff", "check", "--no-cache", "."],
@@ -38,7 +40,7 @@ def tree(tmp_path: Path) -> Path:
     rooms = re.findall(r"\w+", " ".join(CONTRACTS["floors"]["layers"]))
     files = {
         **{f"{CORE}/{name}.py": EMPTY for name in ["__init__", *rooms]},
-        **{f"{member}/{name}.py": EMPTY for member in MEMBERS for name in ["__init__", "plugin"]},
+        **{f"{member}/{name}.py": EMPTY for member in MEMBERS for name in MODULES},
         "benchmarks/startup.py": EMPTY,
         "noxfile.py": EMPTY,
         "tests/test_one.py": "def test_one():\n    assert int('1') == 1\n".replace("'", '"'),
@@ -138,6 +140,27 @@ def test_a_gate_is_green_on_a_clean_tree(gate: str, tree: Path) -> None:
             id="core that knows a plugin",
         ),
         pytest.param(
+            "imports",
+            {f"{CORE}/builtin.py": "import zoo_testkit\n"},
+            CONTRACTS["core-alone"]["name"] + " BROKEN",
+            id="core that knows the test kit",
+        ),
+        pytest.param(
+            "imports",
+            {f"{KIT}/plugin.py": "import zoo_resnet\n"},
+            CONTRACTS["kit-apart"]["name"] + " BROKEN",
+            id="a test kit that knows a plugin",
+        ),
+        pytest.param(
+            "imports",
+            {
+                f"{KIT}/pytest_plugin.py": "import zoo_testkit.plugin\n",
+                f"{KIT}/plugin.py": "import torch\n",
+            },
+            CONTRACTS["light"]["name"] + " BROKEN",
+            id="torch in every run of pytest",
+        ),
+        pytest.param(
             "tests",
             {"tests/test_one.py": "import warnings\n\ndef test_one():\n    warnings.warn('old')\n"},
             "UserWarning: old",
@@ -176,3 +199,4 @@ def test_the_walls_know_every_plugin(member: str) -> None:
 
     assert name in CONTRACTS["plugins-use-core"]["source_modules"]
     assert name in CONTRACTS["plugins-apart"]["modules"]
+    assert name in CONTRACTS["kit-apart"]["forbidden_modules"]

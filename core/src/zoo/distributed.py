@@ -175,7 +175,9 @@ def launch(command: Sequence[str], processes: int) -> int:
     """
     # We keep the place where they meet, as torchrun does: a port that is only looked up can be
     # another's before rank 0 opens it, and a place that rank 0 keeps ends when rank 0 does.
-    meeting = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    meeting = dist.TCPStore(  # type: ignore[attr-defined]
+        "127.0.0.1", 0, is_master=True, wait_for_workers=False
+    )
     children: list[subprocess.Popen[bytes]] = []
     with _signals_passed_on(children):
         for number in range(processes):
