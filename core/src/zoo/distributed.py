@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, TypeVar, cast
+from typing import IO, Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -162,13 +162,14 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def launch(command: Sequence[str], processes: int) -> int:
+def launch(command: Sequence[str], processes: int, *, stdout: IO[str] | None = None) -> int:
     """Run a command in several processes on this machine, as one run.
 
     SIGINT and SIGTERM go to all of them.  When one fails, the others are ended after a grace.
 
     Args:
         command: without the interpreter: ``["-m", "zoo.cli", "train", ...]``.
+        stdout: of the processes; default: this one's.
 
     Returns:
         The exit code of the first process that failed, else 0.
@@ -183,7 +184,9 @@ def launch(command: Sequence[str], processes: int) -> int:
         for number in range(processes):
             environment = os.environ | launch_environment(number, processes, meeting.port)
             children.append(
-                subprocess.Popen([sys.executable, *command], env=environment)  # noqa: S603
+                subprocess.Popen(  # noqa: S603
+                    [sys.executable, *command], env=environment, stdout=stdout
+                )
             )
         return _first_failure(children)
 

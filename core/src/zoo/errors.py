@@ -8,6 +8,7 @@
     │   ├── DataError                     a source, split, image or label that cannot be read
     │   ├── WeightsError                  weights that are missing, altered or do not fit
     │   └── RunFolderError                a run folder that is in use, not empty or not a run
+    ├── PluginCodeError           exit 1  a plugin's code raised; names its distribution
     ├── CheckpointError           exit 1  no checkpoint that verifies
     ├── NonFiniteError            exit 1  a loss or gradient became NaN or infinite
     ├── StorageError              exit 74 a disk that is full, read-only or failing
@@ -69,7 +70,7 @@ class UnknownNameError(UsageError):
 
 
 class PluginError(UsageError):
-    """A plugin that cannot be loaded, or whose model cannot be built; names its distribution."""
+    """A plugin that is not there, disabled, failed to load, or is asked for what it has not."""
 
 
 class DataError(UsageError):
@@ -82,6 +83,10 @@ class WeightsError(UsageError):
 
 class RunFolderError(UsageError):
     """A run folder that is in use, not empty, or not a run."""
+
+
+class PluginCodeError(ZooError):
+    """The code of a plugin raised; names the plugin, its distribution and the line."""
 
 
 class CheckpointError(ZooError):

@@ -18,9 +18,9 @@ from importlib import import_module
 from typing import Any
 
 from zoo.cards import Card
-from zoo.errors import PluginError, UnknownNameError, UsageError, did_you_mean
+from zoo.errors import PluginCodeError, PluginError, UnknownNameError, UsageError, did_you_mean
 from zoo.plugins import KINDS as _HOOKS
-from zoo.plugins import Plugin, in_a_line, load_plugins, plugin_choice
+from zoo.plugins import Plugin, describe_fault, load_plugins, plugin_choice
 
 KINDS = tuple(_HOOKS)
 """The kinds of things that have names: "model", "dataset", "task", ..."""
@@ -39,6 +39,25 @@ class Entry:
     def full_name(self) -> str:
         """``plugin:name``, which reaches this card whatever else is installed."""
         return f"{self.plugin}:{self.card.name}"
+
+    @property
+    def package(self) -> str:
+        """The top-level package of its factory."""
+        return self.card.factory.partition(":")[0].partition(".")[0]
+
+    def failure(self, verb: str, error: BaseException) -> PluginCodeError:
+        """What to raise where its code raised.
+
+        Args:
+            verb: what could not be done with it: "built".
+        """
+        fault = describe_fault(error, distribution=self.distribution, package=self.package)
+        place = f" ({fault.location})" if fault.location else ""
+        return PluginCodeError(
+            f"{self.full_name} of {self.distribution} {self.version} cannot be {verb}: "
+            f"{fault.reason}{place}",
+            fault.cure,
+        )
 
 
 class Registry:
@@ -107,7 +126,7 @@ class Registry:
         """Import the factory of an entry and bind the card's options.
 
         Raises:
-            PluginError: naming the distribution and version, and what went wrong.
+            PluginCodeError: naming the distribution and version, and what went wrong.
         """
         module, _, attribute = entry.card.factory.partition(":")
         try:
@@ -115,11 +134,7 @@ class Registry:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            raise PluginError(
-                f"{entry.full_name} of {entry.distribution} {entry.version} cannot be loaded: "
-                f"{in_a_line(error)}",
-                f"Install its missing part, or upgrade {entry.distribution} or report it there.",
-            ) from error
+            raise entry.failure("loaded", error) from error
         return functools.partial(factory, **entry.card.options) if entry.card.options else factory
 
     def _heirs(self, kind: str, name: str) -> list[Entry]:
@@ -139,7 +154,7 @@ class Registry:
             if plugin.name == owner and plugin.state != "loaded":
                 raise PluginError(
                     f"plugin {owner!r} of {kind} {name!r} is {plugin.state}: {plugin.reason}",
-                    "See `zoo plugins list`.",
+                    plugin.cure or "See `zoo plugins list`.",
                 )
         if owner not in self._owners:
             raise UnknownNameError("plugin", owner, self._owners, "See `zoo plugins list`.")
@@ -153,7 +168,9 @@ class Registry:
             cure = f"{name} is a {others[0]}. {cure}"
         if unloaded := [p.name for p in self.plugins if p.state == "failed"]:
             names = ", ".join(unloaded[:3])
-            cure += f" It may belong to a plugin that failed to load ({names}): `zoo plugins list`."
+            cure += (
+                f" It may belong to a plugin that failed to load ({names}): `zoo plugins doctor`."
+            )
         return UnknownNameError(kind, name, known, cure)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from zoo.errors import ConfigError, PluginError, UnknownNameError
+from zoo.errors import ConfigError, PluginCodeError, UnknownNameError
 from zoo.models import build_model
 
 
@@ -42,7 +42,7 @@ def test_an_unknown_name_is_refused(registry) -> None:
 
 
 def test_a_factory_that_fails_is_named_with_its_distribution(registry) -> None:
-    with pytest.raises(PluginError, match=r"zoo-tests 1\.2\.3 .* RuntimeError: too wide"):
+    with pytest.raises(PluginCodeError, match=r"zoo-tests 1\.2\.3 .* RuntimeError: too wide"):
         build_model("tiny", width=100, registry=registry)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.cards import ModelCard, RecipeCard, TaskCard
-from zoo.errors import PluginError, UnknownNameError, UsageError
+from zoo.errors import PluginCodeError, PluginError, UnknownNameError, UsageError
 from zoo.plugins import Plugin
 from zoo.registry import KINDS, Entry, Registry, list_models
 
@@ -178,7 +178,7 @@ def test_loading_binds_the_cards_options():
 def test_a_factory_that_cannot_be_imported_names_the_distribution(factory, reason):
     known = registry(plugin("one", cards={"model": (model("net", factory=factory),)}))
 
-    with pytest.raises(PluginError, match=reason) as caught:
+    with pytest.raises(PluginCodeError, match=reason) as caught:
         known.load(known.get("model", "net"))
 
     assert "one:net of dist-one 1.2" in caught.value.cause
@@ -188,7 +188,7 @@ def test_a_factory_that_exits_at_import_ends_nobodys_program(site):
     site.install("quitter", "raise SystemExit(0)")
     known = registry(plugin("one", cards={"model": (model("net", factory="quitter:f"),)}))
 
-    with pytest.raises(PluginError, match="SystemExit: 0"):
+    with pytest.raises(PluginCodeError, match="SystemExit: 0"):
         known.load(known.get("model", "net"))
 
 

@@ -2,42 +2,43 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from importlib import import_module
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
 from zoo import __version__
+from zoo.cli._options import debug_option, no_plugins_option
 from zoo.cli._output import printable
 from zoo.cli._verbs import VERBS
 from zoo.errors import PluginError, UnknownNameError
-from zoo.plugins import ONLY
 from zoo.registry import Entry, default_registry
 
 
-class VerbGroup(click.Group):
-    """Finds a verb in core's table, else among those of the plugins; help imports none."""
+class LazyGroup(click.Group):
+    """A command whose verbs stand in a table: one is imported when it runs, none for help.
+
+    Args:
+        verbs: name to where the command is ("module:attribute") and its line in the help.
+    """
+
+    def __init__(self, name: str, *, verbs: Mapping[str, tuple[str, str]], **rest: Any) -> None:
+        super().__init__(name, **rest)
+        self.verbs = verbs
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Core's verbs, then those of the plugins."""
-        return [*VERBS, *_plugin_verbs()]
+        """The table's names."""
+        return list(self.verbs)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the verb of that name."""
-        if cmd_name in VERBS:
-            module, _, attribute = VERBS[cmd_name][0].partition(":")
-            command: click.Command = getattr(import_module(module), attribute)
-        else:
-            entries = _plugin_verbs()
-            full_names = {entry.full_name: entry for entry in entries.values()}
-            entry = entries.get(cmd_name) or full_names.get(cmd_name)
-            if entry is None:
-                return None
-            command = _load_plugin_verb(entry)
-        if not any(parameter.name == "debug" for parameter in command.params):
-            command.params.append(_debug_option())
+        """Import the verb of that name, and give it the options that all have."""
+        if cmd_name not in self.verbs:
+            return None
+        module, _, attribute = self.verbs[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        _add_options(command)
         return command
 
     def resolve_command(
@@ -49,17 +50,65 @@ class VerbGroup(click.Group):
         if command is None and not ctx.resilient_parsing:
             if name.startswith("-"):
                 raise click.NoSuchOption(name, ctx=ctx)
-            failed = [p.name for p in default_registry().plugins if p.state == "failed"]
-            cure = "See `zoo --help`."
-            if failed:
-                cure += f" Plugins that failed to load: {', '.join(failed)}: `zoo plugins list`."
-            raise UnknownNameError("command", name, self.list_commands(ctx), cure)
+            raise self.unknown(ctx, name)
         return name, command, args[1:]
+
+    def unknown(self, ctx: click.Context, name: str) -> UnknownNameError:
+        """What to raise for a verb that does not exist."""
+        cure = f"See `{ctx.command_path} --help`."
+        return UnknownNameError("command", name, self.list_commands(ctx), cure)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The lines of the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in self.verbs.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Verbs and options, without importing a verb."""
+        verbs = [
+            CompletionItem(name, help=text)
+            for name, text in self.summaries().items()
+            if name.startswith(incomplete)
+        ]
+        return verbs + click.Command.shell_complete(self, ctx, incomplete)
+
+    def summaries(self) -> dict[str, str]:
+        """Each verb's line."""
+        return {name: summary for name, (_, summary) in self.verbs.items()}
+
+
+class Zoo(LazyGroup):
+    """The verbs of core, then those of the plugins, which take no name of core's."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Core's verbs, then those of the plugins."""
+        return [*self.verbs, *_plugin_verbs()]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the verb of that name."""
+        if cmd_name in self.verbs:
+            return super().get_command(ctx, cmd_name)
+        entries = _plugin_verbs()
+        full_names = {entry.full_name: entry for entry in entries.values()}
+        entry = entries.get(cmd_name) or full_names.get(cmd_name)
+        if entry is None:
+            return None
+        command = _load_plugin_verb(entry)
+        _add_option(command, debug_option())
+        return command
+
+    def unknown(self, ctx: click.Context, name: str) -> UnknownNameError:
+        """Its plugin may have failed."""
+        error = super().unknown(ctx, name)
+        if failed := [p.name for p in default_registry().plugins if p.state == "failed"]:
+            error.cure += (
+                f" Plugins that failed to load: {', '.join(failed)}: `zoo plugins doctor`."
+            )
+        return error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The lines of the tables; nothing is imported for them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in VERBS.items()])
+        super().format_commands(ctx, formatter)
         if extra := _plugin_verbs():
             with formatter.section("Commands of plugins"):
                 formatter.write_dl(
@@ -69,16 +118,24 @@ class VerbGroup(click.Group):
                     ]
                 )
 
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Verbs and options, without importing a verb."""
-        helps = {name: summary for name, (_, summary) in VERBS.items()}
-        helps |= {name: entry.card.summary for name, entry in _plugin_verbs().items()}
-        verbs = [
-            CompletionItem(name, help=text)
-            for name, text in helps.items()
-            if name.startswith(incomplete)
-        ]
-        return verbs + click.Command.shell_complete(self, ctx, incomplete)
+    def summaries(self) -> dict[str, str]:
+        """Each verb's line."""
+        plugins = {name: entry.card.summary for name, entry in _plugin_verbs().items()}
+        return super().summaries() | plugins
+
+
+def _add_options(command: click.Command) -> None:
+    """Give a verb of core, and the verbs below it, the options that all have."""
+    _add_option(command, debug_option())
+    _add_option(command, no_plugins_option())
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            _add_options(below)
+
+
+def _add_option(command: click.Command, option: click.Option) -> None:
+    if not any(parameter.name == option.name for parameter in command.params):
+        command.params.append(option)
 
 
 def _plugin_verbs() -> Mapping[str, Entry]:
@@ -101,60 +158,21 @@ def _load_plugin_verb(entry: Entry) -> click.Command:
     return command
 
 
-def _debug_option() -> click.Option:
-    return click.Option(
-        ["--debug"],
-        is_flag=True,
-        is_eager=True,
-        expose_value=False,
-        callback=_note_debug,
-        help="Show tracebacks.",
-    )
-
-
-def _note_debug(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
-    if value:
-        ctx.ensure_object(dict)["debug"] = True
-
-
-def _leave_plugins_out(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
-    """Load no plugin in this process and those that it starts."""
-    if not value:
-        return
-    before = os.environ.get(ONLY)
-    os.environ[ONLY] = ""
-    default_registry.cache_clear()
-
-    @ctx.call_on_close
-    def restore() -> None:
-        default_registry.cache_clear()
-        if before is None:
-            del os.environ[ONLY]
-        else:
-            os.environ[ONLY] = before
-
-
 def _print_version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if value:
         click.echo(f"zoo {__version__}")
         ctx.exit()
 
 
-zoo = VerbGroup(
+zoo = Zoo(
     "zoo",
+    verbs=VERBS,
     help="Train, evaluate and use vision models that come by `pip install`.",
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     params=[
-        _debug_option(),
-        click.Option(
-            ["--no-plugins"],
-            is_flag=True,
-            is_eager=True,
-            expose_value=False,
-            callback=_leave_plugins_out,
-            help="Load no plugin, only core.",
-        ),
+        debug_option(),
+        no_plugins_option(),
         click.Option(
             ["--version"],
             is_flag=True,

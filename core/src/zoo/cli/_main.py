@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
+from zoo.cli._blame import blame
 from zoo.cli._group import zoo
 from zoo.cli._output import print_message
 from zoo.errors import StorageError, ZooError
@@ -60,10 +61,6 @@ def _explain(error: BaseException) -> int:
         case click.Abort() | KeyboardInterrupt():
             print_message("Interrupted.")
             return INTERRUPTED
-        case SystemExit():
-            if isinstance(error.code, str):
-                print_message(error.code)
-            return error.code if isinstance(error.code, int) else FAILED
         case BrokenPipeError():
             _silence_stdout()
             return FAILED
@@ -71,6 +68,12 @@ def _explain(error: BaseException) -> int:
             _silence_stdout()
             place = f"{error.filename}: " if error.filename else ""
             cause, cure, code = f"{place}{error.strerror}", "", StorageError.exit_code
+        case _ if fault := blame(error):
+            return _explain(fault)
+        case SystemExit():
+            if isinstance(error.code, str):
+                print_message(error.code)
+            return error.code if isinstance(error.code, int) else FAILED
         case _:
             lines = str(error).strip().splitlines() or [""]
             cause, cure, code = f"{type(error).__name__}: {lines[0]}".strip(": "), _BUG, FAILED

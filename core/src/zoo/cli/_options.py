@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Callable
-from typing import TypeVar
+from contextlib import nullcontext
+from typing import Any, TypeVar
 
 import click
 
+from zoo.cli._output import stdout_for_json
+from zoo.plugins import ONLY
+from zoo.registry import default_registry
+
 Command = TypeVar("Command", bound=Callable[..., object])
+
+DEVICES = "auto, cpu, cuda, cuda:N or mps"
+PRECISIONS = "auto, fp32, bf16 or fp16"
+
+
+def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--json``, with which stdout is kept for the one document that the verb prints."""
+
+    @functools.wraps(function)
+    def verb(*arguments: Any, json_: bool, **options: Any) -> Any:
+        with stdout_for_json() if json_ else nullcontext():
+            return function(*arguments, json_=json_, **options)
+
+    return click.option("--json", "json_", is_flag=True, help="Print one JSON document.")(verb)
 
 
 def model_options(*, batch_size: int) -> Callable[[Command], Command]:
@@ -36,18 +57,10 @@ def model_options(*, batch_size: int) -> Callable[[Command], Command]:
             help="Images at a time; no answer depends on it.",
         ),
         click.option(
-            "--device",
-            default="auto",
-            metavar="DEVICE",
-            show_default=True,
-            help="auto, cpu, cuda, cuda:N or mps.",
+            "--device", default="auto", metavar="DEVICE", show_default=True, help=f"{DEVICES}."
         ),
         click.option(
-            "--precision",
-            default="auto",
-            metavar="NAME",
-            show_default=True,
-            help="auto, fp32, bf16 or fp16.",
+            "--precision", default="auto", metavar="NAME", show_default=True, help=f"{PRECISIONS}."
         ),
     )
 
@@ -57,3 +70,49 @@ def model_options(*, batch_size: int) -> Callable[[Command], Command]:
         return command
 
     return decorate
+
+
+def debug_option() -> click.Option:
+    """``--debug``, of every verb."""
+    return click.Option(
+        ["--debug"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_note_debug,
+        help="Show tracebacks.",
+    )
+
+
+def no_plugins_option() -> click.Option:
+    """``--no-plugins``, of every verb of core."""
+    return click.Option(
+        ["--no-plugins"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_leave_plugins_out,
+        help="Load no plugin, only core.",
+    )
+
+
+def _note_debug(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.ensure_object(dict)["debug"] = True
+
+
+def _leave_plugins_out(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    """Load no plugin in this process and those that it starts."""
+    if not value:
+        return
+    before = os.environ.get(ONLY)
+    os.environ[ONLY] = ""
+    default_registry.cache_clear()
+
+    @ctx.call_on_close
+    def restore() -> None:
+        default_registry.cache_clear()
+        if before is None:
+            os.environ.pop(ONLY, None)
+        else:
+            os.environ[ONLY] = before

@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from typing import IO, Any
 
 import click
 
@@ -35,7 +38,57 @@ def print_json(value: Any) -> None:
     Args:
         value: mappings, sequences, dataclasses, text and numbers; NaN and infinity become null.
     """
-    click.echo(json.dumps(as_json(value), indent=2, allow_nan=False))
+    click.echo(json.dumps(as_json(value), indent=2, allow_nan=False), file=json_stream())
+
+
+_kept_for_json: list[IO[str]] = []
+
+
+def json_stream() -> IO[str]:
+    """Where a JSON document goes, in this process or one that it starts."""
+    return _kept_for_json[-1] if _kept_for_json else sys.stdout
+
+
+@contextmanager
+def stdout_for_json() -> Iterator[None]:
+    """Keep stdout for ``print_json``; what anything else prints there goes to stderr.
+
+    The code of plugins prints while it is imported, built and run, from Python and from C; so the
+    descriptor itself is turned, where stdout has one.
+    """
+    stream = sys.stdout
+    if stream is not sys.__stdout__ or stream is None:  # a test's or a notebook's
+        _kept_for_json.append(stream)
+        try:
+            with redirect_stdout(sys.stderr):
+                yield
+        finally:
+            _kept_for_json.pop()
+        return
+    stream.flush()
+    number = stream.fileno()
+    kept = os.dup(number)
+    os.dup2(sys.stderr.fileno(), number)
+    try:
+        with (
+            open(kept, "w", encoding=stream.encoding, errors=stream.errors, closefd=False) as apart,
+            redirect_stdout(sys.stderr),
+        ):
+            _kept_for_json.append(apart)
+            yield
+    finally:
+        _kept_for_json.pop()
+        _flush_c()
+        os.dup2(kept, number)
+        os.close(kept)
+
+
+def _flush_c() -> None:
+    """Write out what C code has printed and C still holds; it would follow at the exit."""
+    if os.name == "posix":
+        import ctypes
+
+        ctypes.CDLL(None).fflush(None)
 
 
 def as_json(value: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli._completion import complete_names
+from zoo.cli._options import json_option
 from zoo.cli._output import count_text, print_answer, print_json, print_message, print_table
 from zoo.cli._progress import progress_bar
 
@@ -34,7 +35,7 @@ _COLUMNS = ("phase", "variant", "images/s", "ratio", "spread %", "peak MiB", "ra
 )
 @click.option("--train/--inference", "train", default=None, help="Only one; default: both.")
 @click.option("--compile", "compiled", is_flag=True, help="Compiled too, which takes minutes.")
-@click.option("--json", "json_", is_flag=True, help="Print one JSON document.")
+@json_option
 def benchmark(model: str, *, train: bool | None, json_: bool, **options: Any) -> None:
     """Measure how fast MODEL trains and answers, with and without each speed option.
 

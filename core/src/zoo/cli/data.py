@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli._completion import complete_names
+from zoo.cli._options import json_option
 from zoo.cli._output import print_answer, print_json, print_message, print_table
 from zoo.cli._progress import progress_bar
 
@@ -25,7 +26,7 @@ def data() -> None:
 @data.command("check")
 @click.argument("source", shell_complete=complete_names("dataset"))
 @click.option("--download", is_flag=True, help="Fetch registered data that are not here yet.")
-@click.option("--json", "json_", is_flag=True, help="Print one JSON document.")
+@json_option
 @click.pass_context
 def check(context: click.Context, source: str, *, download: bool, json_: bool) -> None:
     """Decode every image of SOURCE and say what is wrong.

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 
+from zoo.cli._options import json_option
 from zoo.cli._output import print_answer, print_json
 from zoo.plugins import Plugin, in_a_line
 from zoo.registry import default_registry
@@ -39,7 +40,7 @@ class Check:
 
 
 @click.command()
-@click.option("--json", "json_", is_flag=True, help="Print one JSON document.")
+@json_option
 def doctor(json_: bool) -> int:
     """Show versions, hardware and plugins, and what is wrong with them.
 

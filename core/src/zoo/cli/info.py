@@ -8,6 +8,7 @@ import click
 
 from zoo.cards import InputSpec, ModelCard
 from zoo.cli._completion import complete_names
+from zoo.cli._options import json_option
 from zoo.cli._output import as_json, count_text, print_answer, print_json, print_table
 from zoo.cli.list import record
 from zoo.registry import Entry, default_registry
@@ -16,7 +17,7 @@ from zoo.registry import Entry, default_registry
 @click.command()
 @click.argument("model", shell_complete=complete_names("model"))
 @click.option("--layers", is_flag=True, help="Build it, and show each stage's shape and cost.")
-@click.option("--json", "json_", is_flag=True, help="Print one JSON document.")
+@json_option
 def info(model: str, layers: bool, json_: bool) -> None:
     """Show what is known of MODEL: size, input, published weights, recipe, paper."""
     registry = default_registry()

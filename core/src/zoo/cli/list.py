@@ -8,6 +8,7 @@ import click
 
 from zoo.cards import Card
 from zoo.cli._completion import complete_names
+from zoo.cli._options import json_option
 from zoo.cli._output import as_json, count_text, print_json, print_message, print_table
 from zoo.errors import UnknownNameError, did_you_mean
 from zoo.registry import Entry, Registry, default_registry, matches
@@ -33,7 +34,7 @@ KINDS = {f"{kind}s": kind for kind in COLUMNS}
     shell_complete=complete_names("task"),
     help="Only what serves this task.",
 )
-@click.option("--json", "json_", is_flag=True, help="Print one JSON document.")
+@json_option
 def list_(what: str, pattern: str | None, task: str | None, json_: bool) -> None:
     """List models, datasets, recipes, metrics, tasks or callbacks.
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli._completion import complete_names
-from zoo.cli._output import print_answer, print_json, print_message
+from zoo.cli._options import DEVICES, PRECISIONS, json_option
+from zoo.cli._output import json_stream, print_answer, print_json, print_message
 from zoo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -65,9 +66,10 @@ SETTINGS = (
     Setting("--image-size", "data.image_size", "Height and width that the model sees.", "PX", int),
     Setting("--weights", "model.weights", "Weights to start from: published, a file, a run.",
             "NAME|FILE"),
-    Setting("--device", "machine.device", "auto, cpu, cuda, cuda:N or mps; auto takes a GPU.",
-            "DEVICE"),
-    Setting("--precision", "machine.precision", "auto, fp32, bf16 or fp16.", "NAME"),
+    Setting("--backbone-weights", "model.backbone_weights",
+            "The same for the backbone alone, as it was published.", "NAME|FILE"),
+    Setting("--device", "machine.device", f"{DEVICES}; auto takes a GPU.", "DEVICE"),
+    Setting("--precision", "machine.precision", f"{PRECISIONS}.", "NAME"),
     Setting("--gpus", "machine.gpus", "GPUs to train on, a process for each.", "N", int),
     Setting("--workers", "data.workers", "Processes that read images.", "N", int),
     Setting("--seed", "training.seed", "Of fresh weights, order and augmentation.", "N", int),
@@ -129,7 +131,7 @@ def settings(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--dry-run", is_flag=True, help="Print the config with the origin of each value; train nothing."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@json_option
 def train(
     model: str | None,
     freeze: Sequence[str],
@@ -138,7 +140,7 @@ def train(
     output: Path | None,
     resume: Path | None,
     dry_run: bool,
-    as_json: bool,
+    json_: bool,
     **values: Any,
 ) -> int:
     """Train MODEL, and leave everything about the run in one folder.
@@ -168,7 +170,7 @@ def train(
             Layer("command line", {"model": {"name": model}}),
             *options,
         ]
-    return _run(options, output=output, resume=resume, dry_run=dry_run, as_json=as_json)
+    return _run(options, output=output, resume=resume, dry_run=dry_run, json_=json_)
 
 
 def _run(
@@ -177,7 +179,7 @@ def _run(
     output: Path | None,
     resume: Path | None,
     dry_run: bool,
-    as_json: bool,
+    json_: bool,
 ) -> int:
     # torch is loaded here, after the words have been understood.
     from zoo.distributed import is_launched, is_main_process, launch
@@ -187,12 +189,13 @@ def _run(
     if dry_run:
         for line in plan.resolved.dropped:
             print_message(line)
-        print_json(plan.as_json()) if as_json else print_answer(plan.as_toml())
+        print_json(plan.as_json()) if json_ else print_answer(plan.as_toml())
         return 0
     if plan.config.machine.gpus > 1 and not is_launched():
-        return launch(["-m", "zoo", *sys.argv[1:]], plan.config.machine.gpus)
+        command = ["-m", "zoo", *sys.argv[1:]]
+        return launch(command, plan.config.machine.gpus, stdout=json_stream() if json_ else None)
     result = run_training(plan, output=output, resume=resume, message=print_message)
-    if as_json and is_main_process():
+    if json_ and is_main_process():
         print_json({"run": str(result.run), **asdict(result.fit)})
     return 0
 

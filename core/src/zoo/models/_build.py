@@ -38,7 +38,7 @@ def build_model(
     Raises:
         UnknownNameError: nobody registered the name.
         ConfigError: the factory has no such option, or the value has another type.
-        PluginError: the factory failed; names the distribution that it came from.
+        PluginCodeError: the factory failed; names the distribution that it came from.
     """
     # The registry imports no torch; importing it here keeps model files free of it.
     from zoo.config import check_options
@@ -60,11 +60,8 @@ def build_model(
             in_channels=card.input.channels if in_channels is None else in_channels,
             **checked,
         )
-    except ZooError:
+    except (ZooError, KeyboardInterrupt):
         raise
-    except Exception as error:
-        raise PluginError(
-            f"{name} from {entry.distribution} {entry.version} cannot be built: "
-            f"{type(error).__name__}: {error}"
-        ) from error
+    except BaseException as error:  # SystemExit too: a plugin ends nobody's program
+        raise entry.failure("built", error) from error
     return model

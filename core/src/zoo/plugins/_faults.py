@@ -102,7 +102,8 @@ def _frames(trace: TracebackType | None) -> list[tuple[str, str]]:
 
 
 def _cure(error: BaseException, distribution: str, package: str) -> str:
-    upgrade = f"`zoo plugins upgrade {distribution}`"
+    command = "pip install --upgrade" if distribution == "zoo-core" else "zoo plugins upgrade"
+    upgrade = f"`{command} {distribution}`"
     match error:
         case PluginError():
             return error.cure
