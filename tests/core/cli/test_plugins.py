@@ -155,8 +155,8 @@ def test_help_shows_the_verbs_of_plugins_broken_ones_too(site):
         (("greet", "you"), 0, "hello you\n", ""),
         (("verbs:greet", "you"), 0, "hello you\n", ""),
         (("verbs:list", "you"), 0, "hello you\n", ""),
-        (("crash",), 1, "", "Error: RuntimeError: deep inside\n"),
-        (("broken",), 2, "", "Error: verbs:broken of verbs 0.1 cannot be loaded: "),
+        (("crash",), 1, "", "Error: plugin verbs of verbs 0.1 failed: RuntimeError: deep inside"),
+        (("broken",), 1, "", "Error: verbs:broken of verbs 0.1 cannot be loaded: "),
         (("odd",), 2, "", "Error: command verbs:odd of verbs 0.1 is type, not a click command"),
         (("gret",), 2, "", "Error: unknown command 'gret'\nDid you mean greet?"),
     ],
@@ -175,4 +175,4 @@ def test_no_plugin_takes_the_verb_of_core(site):
 
     done = site.zoo("list", "tasks", "--json", ZOO_PLUGINS="verbs")
 
-    assert [record["name"] for record in json.loads(done.stdout)] == ["classification"]
+    assert "classification" in [record["name"] for record in json.loads(done.stdout)]
