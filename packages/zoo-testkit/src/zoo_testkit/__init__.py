@@ -13,24 +13,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo_testkit._contract import not_applicable as not_applicable
+    from zoo_testkit._cards import CardContract as CardContract
     from zoo_testkit._datasets import DatasetContract as DatasetContract
     from zoo_testkit._metrics import MetricContract as MetricContract
-    from zoo_testkit._models import CardContract as CardContract
     from zoo_testkit._models import ModelContract as ModelContract
     from zoo_testkit._plugins import PluginContract as PluginContract
     from zoo_testkit._recipes import RecipeContract as RecipeContract
     from zoo_testkit._tasks import TaskContract as TaskContract
 
 _HOMES = {
-    "CardContract": "_models",
+    "CardContract": "_cards",
     "DatasetContract": "_datasets",
     "MetricContract": "_metrics",
     "ModelContract": "_models",
     "PluginContract": "_plugins",
     "RecipeContract": "_recipes",
     "TaskContract": "_tasks",
-    "not_applicable": "_contract",
 }
 """The module of each public name."""
 

@@ -1,44 +1,61 @@
-"""What all contracts share: which things a class names, and what does not apply to them."""
+"""What all contracts share: the things that a class names, and what does not apply to them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Generic, NoReturn, TypeVar
+import fnmatch
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar
 
 import pytest
 
-from zoo.registry import Entry, Registry, default_registry, matches
+from zoo.errors import UsageError, did_you_mean
+from zoo.registry import default_registry
+
+if TYPE_CHECKING:
+    from zoo.registry import Entry, Registry
+
+TEST = "test_"
 
 
 class Case:
-    """One thing under test; what its tests share is made once and kept here.
+    """One thing under test.  What its tests share is made once and kept here.
 
-    Args:
-        contract: the class whose tests run, which holds the settings.
-        entry: of the registry.
+    Attributes:
+        contract: the class whose tests run; it holds the settings.
+        name: full name.
     """
 
-    def __init__(self, contract: type[Contract[Any]], entry: Entry, registry: Registry) -> None:
-        self.contract, self.entry, self.registry = contract, entry, registry
+    def __init__(self, contract: type[Contract[Any]], name: str, registry: Registry) -> None:
+        self.contract, self.name, self.registry = contract, name, registry
 
     @property
-    def name(self) -> str:
-        """The full name."""
-        return self.entry.full_name
+    def entry(self) -> Entry:
+        """Its card and who it comes from."""
+        return self.registry.get(self.contract.kind, self.name)
+
+    def excuse(self, test: str) -> str | None:
+        """Why a test does not apply, where that is known beforehand."""
+        return self.contract.not_applicable.get(test)
+
+    def forget(self) -> None:
+        """Let go of what was made for the tests."""
+        for name in vars(self).keys() - {"contract", "name", "registry"}:
+            delattr(self, name)
 
 
 CaseT = TypeVar("CaseT", bound=Case)
 
 
 class Contract(Generic[CaseT]):
-    """Tests that hold for every thing of a kind.
+    """Tests that hold for every thing of a kind; each takes ``case``.
 
-    A subclass states the name of what is tested in the attribute that is called as the kind, and
-    overrides settings where it must.  Each test takes ``case``.
+    A subclass names what is tested in the attribute that is called like the kind
+    (``model = "tinynet"``; ``model = "tinynet:*"`` is all that match), and overrides settings
+    where it must.
 
     Attributes:
-        kind: of the registry: "model", "dataset", ...
-        not_applicable: tests that do not apply, by name, each with the reason.
+        kind: of the registry: "model", "dataset", ...; or "plugin".
+        not_applicable: names of tests that do not apply, each with the reason.
         registry: default: everything that is installed.
     """
 
@@ -46,23 +63,58 @@ class Contract(Generic[CaseT]):
     case_class: ClassVar[type[Case]] = Case
     not_applicable: ClassVar[Mapping[str, str]] = {}
     registry: ClassVar[Registry | None] = None
+    _cases: ClassVar[list[Any] | None] = None
+
+    def __init_subclass__(cls) -> None:
+        cls._cases = None
 
     @classmethod
     def contract_cases(cls) -> list[CaseT]:
-        """A case for each thing that the class names, the same ones at every call."""
-        if "_cases" not in cls.__dict__:
+        """A case for each thing that the class names; the same ones at every call.
+
+        Raises:
+            UsageError: the class names nothing that is there, or a test that is not.
+        """
+        if cls._cases is None:
+            cls._check_not_applicable()
             registry = cls.registry or default_registry()
-            cls._cases = [cls.case_class(cls, entry, registry) for entry in cls._entries(registry)]
+            cls._cases = [cls.case_class(cls, name, registry) for name in cls._names(registry)]
         return cls._cases
 
     @classmethod
-    def _entries(cls, registry: Registry) -> list[Entry]:
-        named = getattr(cls, cls.kind)
-        if "*" in named:
-            return [e for e in registry.entries(cls.kind) if matches(e, named)]
-        return [registry.get(cls.kind, named)]
+    def contract_tests(cls) -> list[str]:
+        """The names of the tests."""
+        return [name for name in dir(cls) if name.startswith(TEST)]
+
+    @classmethod
+    def teardown_class(cls) -> None:
+        """After the last test (pytest calls it)."""
+        for case in cls._cases or ():
+            case.forget()
+
+    @classmethod
+    def _names(cls, registry: Registry) -> Sequence[str]:
+        """Full names of what the class names."""
+        named = getattr(cls, cls.kind, None)
+        if not isinstance(named, str):
+            raise UsageError(f"{cls.__name__} names no {cls.kind}", f'Give it {cls.kind} = "NAME".')
+        if "*" not in named:
+            return [registry.get(cls.kind, named).full_name]
+        names = [entry.full_name for entry in registry.entries(cls.kind)]
+        found = fnmatch.filter(names, named)
+        if not found:
+            raise UsageError(f"{cls.__name__}: no {cls.kind} matches {named!r}")
+        return found
+
+    @classmethod
+    def _check_not_applicable(cls) -> None:
+        tests = cls.contract_tests()
+        for name in cls.not_applicable:
+            if name not in tests:
+                near = "".join(f"Did you mean {n}?" for n in did_you_mean(name, tests, 1))
+                raise UsageError(f"{cls.__name__}.not_applicable: there is no test {name!r}", near)
 
 
-def not_applicable(reason: str) -> NoReturn:
-    """End a test that does not apply; reported as skipped, with the reason."""
+def does_not_apply(reason: str) -> NoReturn:
+    """End a test that says nothing about its case; reported as skipped, with the reason."""
     pytest.skip(f"not applicable: {reason}")

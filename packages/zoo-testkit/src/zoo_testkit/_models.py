@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from zoo_testkit._contract import Case, Contract
+from zoo_testkit._agreement import AgreementTests
+from zoo_testkit._cards import CardContract
+from zoo_testkit._learning import LearningTests
+from zoo_testkit._structure import StructureTests
 
 
-class CardContract(Contract[Case]):
-    """What every card of a model promises."""
+class ModelContract(StructureTests, LearningTests, AgreementTests, CardContract):
+    """The whole contract of a model; one small member of a family stands for it.
 
-    kind = "model"
-    model: ClassVar[str]
-
-
-class ModelContract(Contract[Case]):
-    """What every model promises.
+    Batches come from the default data of the card's task, losses from the task.
 
     Attributes:
-        model: its name, or a pattern of full names.
+        tolerance: how far answers may be apart that should be equal, as a fraction of their size.
+        bf16_tolerance: the same in bfloat16.
+        differs_in_training: classes of modules that training mode may change, beside norms and
+            what is called dropout or drop path.
+        training_steps: steps after which the loss must be lower.
+        learning_rate: of these steps, with Adam.
     """
 
-    kind = "model"
-    model: ClassVar[str]
+    tolerance: ClassVar[float] = 1e-4
+    bf16_tolerance: ClassVar[float] = 0.1
+    differs_in_training: ClassVar[tuple[str, ...]] = ()
+    training_steps: ClassVar[int] = 15
+    learning_rate: ClassVar[float] = 1e-3

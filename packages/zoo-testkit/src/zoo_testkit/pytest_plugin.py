@@ -5,6 +5,8 @@ Inert otherwise: it imports neither torch nor zoo, which pytest would pay for in
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 
@@ -13,7 +15,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     contract = metafunc.cls
     if not hasattr(contract, "contract_cases") or "case" not in metafunc.fixturenames:
         return
-    reason = contract.not_applicable.get(metafunc.function.__name__)
+    test = metafunc.function.__name__
+    metafunc.parametrize("case", [_value(case, test) for case in contract.contract_cases()])
+
+
+def _value(case: Any, test: str) -> Any:
+    reason = case.excuse(test)
     marks = [pytest.mark.skip(reason=f"not applicable: {reason}")] if reason else []
-    values = [pytest.param(case, id=case.name, marks=marks) for case in contract.contract_cases()]
-    metafunc.parametrize("case", values)
+    return pytest.param(case, id=case.name, marks=marks)

@@ -1,0 +1,52 @@
+"""Load a plugin as ``zoo list`` does, in a process that has imported nothing yet."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zoo.plugins import Plugin
+
+_SCRIPT = """
+import json, sys
+from importlib.metadata import EntryPoint
+from zoo.plugins import load_plugins
+name, target = sys.argv[1:]
+found = [] if name == "core" else [EntryPoint(name, target, "zoo.plugins")]
+plugin = load_plugins(found=found)[-1]
+print(json.dumps(plugin.heavy))
+"""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What happened.
+
+    Attributes:
+        heavy: what of torch, numpy and PIL was imported.
+        printed: by the plugin, on stdout or stderr.
+    """
+
+    heavy: tuple[str, ...]
+    printed: str
+
+
+def list_in_fresh_process(plugin: Plugin) -> Listing:
+    """Import the plugin's module and call its hooks in a Python of its own."""
+    done = subprocess.run(  # noqa: S603 - Python itself, on a script that stands above
+        [sys.executable, "-c", _SCRIPT, plugin.name, plugin.target],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"the plugin cannot be listed: {done.stderr.strip()[-500:]}")
+    # While plugins load, zoo sends what they print on stdout to stderr.
+    return Listing(tuple(json.loads(done.stdout)), done.stderr)

@@ -1,0 +1,213 @@
+"""A model under test: its builds, the inputs that its task gives it, and its answers to them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from zoo.cards import ModelCard
+from zoo.errors import UnknownNameError
+from zoo.models import build_model
+from zoo.plugins import Plugin
+from zoo_testkit._contract import Case, does_not_apply
+from zoo_testkit._material import Material, gather_material, seeded
+
+if TYPE_CHECKING:
+    from zoo.structures import Batch
+
+FIXED_SIZE = "fixed-size"
+TAGS: Mapping[str, str] = {
+    FIXED_SIZE: "test_any_image_size_is_taken",
+    "no-classes": "test_num_classes_are_obeyed",
+    "no-bf16": "test_bf16_autocast_agrees",
+    "no-compile": "test_compiled_agrees",
+    "no-export": "test_exported_agrees",
+}
+"""Tags of a card that say what does not apply to its model."""
+
+
+class ModelSettings(Protocol):
+    """What a contract class says of its model; see ``CardContract``."""
+
+    options: ClassVar[Mapping[str, Any]]
+    dataset: ClassVar[str | None]
+    image_size: ClassVar[int | None]
+    batch_size: ClassVar[int]
+    tolerance: ClassVar[float]
+    bf16_tolerance: ClassVar[float]
+    differs_in_training: ClassVar[tuple[str, ...]]
+    training_steps: ClassVar[int]
+    learning_rate: ClassVar[float]
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a task calls its model with."""
+
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+    def __call__(self, model: nn.Module) -> list[Tensor]:
+        """The tensors of the answer, with random generators as they always are."""
+        with seeded():
+            return tensors_in(model(*self.args, **self.kwargs))
+
+    @property
+    def images(self) -> Tensor:
+        """The images (n, c, h, w): its first tensor of four dimensions."""
+        return next(tensor for tensor in tensors_in([self.args, self.kwargs]) if tensor.ndim == 4)
+
+    def with_images(self, images: Tensor) -> Call:
+        """The same call with other images."""
+        mine = self.images
+
+        def changed(value: Any) -> Any:
+            return images if value is mine else value
+
+        kwargs = {name: changed(value) for name, value in self.kwargs.items()}
+        return Call(tuple(changed(value) for value in self.args), kwargs)
+
+
+class ModelCase(Case):
+    """A model under test."""
+
+    @property
+    def card(self) -> ModelCard:
+        """Its card."""
+        return cast("ModelCard", self.entry.card)
+
+    @property
+    def plugin(self) -> Plugin:
+        """The plugin that it comes from."""
+        return next(p for p in self.registry.plugins if p.name == self.entry.plugin)
+
+    @property
+    def settings(self) -> ModelSettings:
+        """The contract class, which holds them."""
+        return cast("ModelSettings", self.contract)
+
+    def excuse(self, test: str) -> str | None:
+        """The class says that the test does not apply, or a tag of the card does."""
+        tags = [tag for tag in self.card.tags if TAGS.get(tag) == test]
+        return super().excuse(test) or (f"the card has the tag {tags[0]}" if tags else None)
+
+    @cached_property
+    def material(self) -> Material | None:
+        """Its task's data; None where nobody has the task."""
+        size_px = self.card.input.size_px if FIXED_SIZE in self.card.tags else None
+        try:
+            self.registry.get("task", self.card.task)
+        except UnknownNameError:
+            return None
+        return gather_material(
+            self.registry,
+            self.card.task,
+            spec=self.card.input,
+            dataset=self.settings.dataset,
+            size_px=self.settings.image_size or size_px,
+        )
+
+    @property
+    def trained_by(self) -> Material:
+        """Its task's data, or the end of a test that needs them."""
+        if self.material is None:
+            does_not_apply(f"no plugin that is installed has the task {self.card.task!r}")
+        return self.material
+
+    @cached_property
+    def batch(self) -> Batch:
+        """Training images with targets."""
+        return self.trained_by.batch(self.settings.batch_size)
+
+    @property
+    def call(self) -> Call:
+        """What the task gives to the model for ``batch``; without a task, random images."""
+        return self._first_run[0]
+
+    @property
+    def answers(self) -> list[Tensor]:
+        """What a fresh model says to ``call`` in evaluation: what others are compared with."""
+        return self._first_run[1]
+
+    @cached_property
+    def _first_run(self) -> tuple[Call, list[Tensor]]:
+        model = self.build().eval()
+        if self.material is None:
+            spec = self.card.input
+            call = Call((random_images(2, spec.channels, spec.size_px, spec.size_px),), {})
+            with torch.no_grad():
+                return call, call(model)
+        runs: list[tuple[Call, list[Tensor]]] = []
+
+        def record(_: nn.Module, args: Any, kwargs: Any, answer: Any) -> None:
+            runs.append((Call(args, kwargs), [tensor.clone() for tensor in tensors_in(answer)]))
+
+        model.register_forward_hook(record, with_kwargs=True)
+        with torch.no_grad(), seeded():
+            self.material.task.step(model, self.batch)
+        if not runs:
+            does_not_apply(f"the task {self.card.task!r} does not call the model as a whole")
+        return runs[0]
+
+    def build(
+        self, *, num_classes: int | None = None, in_channels: int | None = None, seed: int = 0
+    ) -> nn.Module:
+        """A fresh model, by default for the task's classes and the card's channels."""
+        if num_classes is None and self.material is not None:
+            num_classes = self.material.task.num_classes
+        with seeded(seed):
+            return build_model(
+                self.name,
+                num_classes=num_classes,
+                in_channels=in_channels,
+                registry=self.registry,
+                **self.settings.options,
+            )
+
+
+def tensors_in(answer: Any) -> list[Tensor]:
+    """The tensors in an answer of any structure, in its order."""
+    return list(_walk(answer))
+
+
+def _walk(answer: Any) -> Iterator[Tensor]:
+    if isinstance(answer, Tensor):
+        yield answer
+    elif isinstance(answer, Mapping):
+        for value in answer.values():
+            yield from _walk(value)
+    elif isinstance(answer, Sequence) and not isinstance(answer, str):
+        for value in answer:
+            yield from _walk(value)
+
+
+def random_images(n: int, channels: int, height: int, width: int) -> Tensor:
+    """Normalised images (n, c, h, w), always the same ones."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(n, channels, height, width, generator=generator)
+
+
+def difference(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
+    """How far answers are apart: the norm of the difference over the norm, of the worst tensor.
+
+    Infinite where their number, a shape or something that is no float differs.
+    """
+    if [t.shape for t in found] != [t.shape for t in expected]:
+        return float("inf")
+    return max((_difference(*pair) for pair in zip(found, expected, strict=True)), default=0.0)
+
+
+def _difference(found: Tensor, expected: Tensor) -> float:
+    if torch.equal(found, expected):
+        return 0.0
+    if not expected.is_floating_point():
+        return float("inf")
+    found, expected = found.double(), expected.double()
+    apart = ((found - expected).norm() / expected.norm()).item()
+    return float("inf") if math.isnan(apart) else apart
