@@ -8,18 +8,26 @@ from zoo.cards import CallbackCard, DatasetCard, MetricCard, RecipeCard, TaskCar
 from zoo.hooks import hookimpl
 
 CLASSIFICATION = "classification"
+SEGMENTATION = "segmentation"
 
 
 @hookimpl
 def zoo_tasks() -> list[TaskCard]:
-    """Classification; plugins bring the others."""
+    """Classification and segmentation; plugins bring the others."""
     return [
         TaskCard(
             name=CLASSIFICATION,
             summary="one class for each image",
             factory="zoo.tasks:ClassificationTask",
             default_dataset="digits",
-        )
+            recipe="default",
+        ),
+        TaskCard(
+            name=SEGMENTATION,
+            summary="one class for each pixel",
+            factory="zoo.tasks:SegmentationTask",
+            default_dataset="digit-scenes",
+        ),
     ]
 
 
@@ -39,6 +47,20 @@ def zoo_datasets() -> list[DatasetCard]:
             license="CC BY 4.0",
             source="Alpaydin and Kaynak 1998, UCI, doi:10.24432/C50P49",
             settings={**small, **upright, "training": {"epochs": 4, "batch_size": 32}},
+        ),
+        DatasetCard(
+            name="digit-scenes",
+            summary="1,800 scenes of 64x64 px composed from the digits, with masks; embedded",
+            factory="zoo.data:digit_scenes",
+            task=SEGMENTATION,
+            classes=11,
+            license="CC BY 4.0",
+            source="composed from digits: Alpaydin and Kaynak 1998, UCI, doi:10.24432/C50P49",
+            settings={
+                "data": {"image_size": 64},
+                "transforms": {"crop": "none", "flip": 0.0},
+                "training": {"batch_size": 16},
+            },
         ),
         _torchvision(
             "cifar10",
@@ -95,7 +117,7 @@ def zoo_datasets() -> list[DatasetCard]:
 
 @hookimpl
 def zoo_metrics() -> list[MetricCard]:
-    """The metrics of classification."""
+    """The metrics of classification and of segmentation."""
     return [
         MetricCard(
             name="accuracy",
@@ -124,6 +146,13 @@ def zoo_metrics() -> list[MetricCard]:
             factory="zoo.metrics:CalibrationError",
             task=CLASSIFICATION,
             keys=("ece",),
+        ),
+        MetricCard(
+            name="region-scores",
+            summary="IoU and Dice of each class, and pixel accuracy",
+            factory="zoo.metrics:RegionScores",
+            task=SEGMENTATION,
+            keys=("miou", "mdice", "miou_foreground", "mdice_foreground", "pixel_accuracy"),
         ),
     ]
 

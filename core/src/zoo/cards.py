@@ -121,7 +121,7 @@ class ModelCard(Card):
         num_params: parameters with the card's own number of classes and channels.
         gmacs: multiply-adds of convolutions and linear layers at ``input.size_px``, in 10^9.
         num_classes: that the two numbers above are for.
-        recipe: used where the user names none.
+        recipe: used where the user names none; default: the task's.
         paper: "He 2015, arXiv:1512.03385".
     """
 
@@ -132,7 +132,7 @@ class ModelCard(Card):
     num_classes: int = 1000
     input: InputSpec = field(default_factory=InputSpec)
     weights: tuple[WeightsCard, ...] = ()
-    recipe: str = "default"
+    recipe: str = ""
     paper: str = ""
     license: str = ""
     tags: tuple[str, ...] = ()
@@ -164,10 +164,12 @@ class TaskCard(Card):
 
     Attributes:
         default_dataset: what a run takes that names no data; it needs no download.
+        recipe: trains a model of this task whose card names none; "" is the config's defaults.
     """
 
     _: KW_ONLY
     default_dataset: str
+    recipe: str = ""
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def brightness_data(images: int, seed: int) -> Resident:
     labels = torch.arange(images) % len(CLASSES)
     noise = torch.randint(0, 60, (images, 1, 6, 6), generator=generator)
     pixels = (noise + labels[:, None, None, None] * 90).to(torch.uint8)
-    return Resident(name="brightness", images=pixels, labels=labels, classes=CLASSES)
+    return Resident(name="brightness", images=pixels, targets={"labels": labels}, classes=CLASSES)
 
 
 def run_config(settings: Mapping[str, Any]) -> RunConfig:

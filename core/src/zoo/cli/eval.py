@@ -41,7 +41,7 @@ _FRACTIONS = ("top", "macro_", "ece")
     type=click.Choice(["fail", "skip"]),
     help="What to do with an image that cannot be read; default: as the run.",
 )
-@click.option("--per-class", is_flag=True, help="Show each class's precision, recall and F1.")
+@click.option("--per-class", is_flag=True, help="Show the scores of each class.")
 @click.option(
     "--confusion", is_flag=True, help="Show how often each class was taken for each other."
 )
@@ -77,6 +77,8 @@ def eval_(
         _print_per_class(result)
     if options["confusion"]:
         _print_confusion(result)
+    for note in result.notes:
+        print_message(note)
 
 
 def _as_document(result: EvaluationResult) -> dict[str, Any]:
@@ -99,6 +101,7 @@ def _as_document(result: EvaluationResult) -> dict[str, Any]:
         "metrics": result.metrics,
         "per_class": result.per_class,
         "confusion": result.confusion,
+        "notes": result.notes,
     }
 
 
@@ -133,7 +136,9 @@ def _cell(value: float) -> str:
 
 
 def _print_confusion(result: EvaluationResult) -> None:
-    assert result.confusion is not None  # noqa: S101 - it was asked for
+    if result.confusion is None:
+        print_message("This task has no confusion matrix.")
+        return
     if len(result.confusion) > _WIDEST_MATRIX:
         print_message(f"{len(result.confusion)} classes are too many to show; use --json.")
         return

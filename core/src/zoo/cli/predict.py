@@ -17,11 +17,10 @@ from zoo.cli._progress import progress_bar
 from zoo.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from zoo.inference import Predictor
     from zoo.workflows import Prediction
-
-_WIDEST_LABEL = 24
 
 
 @click.command()
@@ -81,7 +80,7 @@ def predict(  # noqa: PLR0913  (its options)
         task_options=None if top_k is None else {"top_k": top_k},
     )
     found: list[Prediction] = []
-    lines = _Lines(images, predictor.classes)
+    width = max(cell_len(str(path)) for path in images)
     with progress_bar("predicting", shown=json_ or not sys.stdout.isatty()) as progress:
         for prediction in workflows.predict(
             predictor,
@@ -95,12 +94,13 @@ def predict(  # noqa: PLR0913  (its options)
             if prediction.fault:
                 print_message(f"skipped {prediction.fault}")
             elif not json_:
-                print_answer(lines.text(prediction))
+                path = _padded(str(prediction.path), width)
+                print_answer(f"{path}  {predictor.task.describe(prediction.answer)}")
     _check_any(found)
     if json_:
-        print_json(_as_document(predictor.record.model, found))
+        print_json(_as_document(predictor, found))
     if save is not None:
-        print_message(f"{sum(p.picture is not None for p in found)} pictures are in {save}")
+        print_message(f"{sum(len(p.pictures) for p in found)} pictures are in {save}")
 
 
 def _check_any(found: Sequence[Prediction]) -> None:
@@ -111,39 +111,18 @@ def _check_any(found: Sequence[Prediction]) -> None:
         print_message(f"{skipped} of {len(found)} images were skipped")
 
 
-def _as_document(model: str, found: Sequence[Prediction]) -> dict[str, Any]:
+def _as_document(predictor: Predictor, found: Sequence[Prediction]) -> dict[str, Any]:
     return {
-        "model": model,
-        "images": [_as_row(prediction) for prediction in found if not prediction.fault],
+        "model": predictor.record.model,
+        "images": [_as_row(predictor, prediction) for prediction in found if not prediction.fault],
         "skipped": [{"path": str(p.path), "fault": p.fault} for p in found if p.fault],
     }
 
 
-def _as_row(prediction: Prediction) -> dict[str, Any]:
-    row: dict[str, Any] = {"path": os.fspath(prediction.path)}
-    if prediction.picture is not None:
-        row["picture"] = str(prediction.picture)
-    answer = prediction.answer
-    return row | (answer if isinstance(answer, dict) else {"answer": answer})
-
-
-class _Lines:
-    """Answers as lines whose columns stand below each other."""
-
-    def __init__(self, images: Sequence[Path], classes: Sequence[str]) -> None:
-        self._path_width = max(cell_len(str(path)) for path in images)
-        self._label_width = min(max(map(cell_len, classes), default=0), _WIDEST_LABEL)
-
-    def text(self, prediction: Prediction) -> str:
-        """The path, then the likeliest classes with their percentages."""
-        path = _padded(str(prediction.path), self._path_width)
-        answer = prediction.answer
-        if not isinstance(answer, dict) or "top" not in answer:
-            return f"{path}  {answer}"
-        return "  ".join([path, *map(self._class_text, answer["top"])])
-
-    def _class_text(self, answer: Mapping[str, Any]) -> str:
-        return f"{_padded(answer['label'], self._label_width)} {100 * answer['score']:5.1f} %"
+def _as_row(predictor: Predictor, prediction: Prediction) -> dict[str, Any]:
+    pictures = {name: str(path) for name, path in prediction.pictures.items()}
+    answer = predictor.task.as_json(prediction.answer)
+    return {"path": os.fspath(prediction.path), **pictures, **answer}
 
 
 def _padded(text: str, width: int) -> str:

@@ -3,10 +3,13 @@
 from zoo.data._check import SourceCheck, check_source
 from zoo.data._dataset import Dataset, ResidentDataset
 from zoo.data._decode import decode_image
+from zoo.data._digit_scenes import digit_scenes
 from zoo.data._digits import digits
 from zoo.data._image_transforms import image_transforms
 from zoo.data._loader import Loader
+from zoo.data._mask_transforms import mask_transforms
 from zoo.data._order import epoch_batches, evaluation_batches
+from zoo.data._resident import Resident
 from zoo.data._source import Source, open_source
 from zoo.data._torchvision import torchvision_splits
 from zoo.data._transforms import BatchTransform, Transforms
@@ -15,16 +18,19 @@ __all__ = [
     "BatchTransform",
     "Dataset",
     "Loader",
+    "Resident",
     "ResidentDataset",
     "Source",
     "SourceCheck",
     "Transforms",
     "check_source",
     "decode_image",
+    "digit_scenes",
     "digits",
     "epoch_batches",
     "evaluation_batches",
     "image_transforms",
+    "mask_transforms",
     "open_source",
     "torchvision_splits",
 ]

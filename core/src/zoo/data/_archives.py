@@ -209,7 +209,7 @@ def read_mnist(name: str, folder: Path, *, download: bool) -> dict[str, Resident
         splits[split] = Resident(
             name=f"{name} {split}",
             images=torch.from_numpy(images[:, None].copy()),
-            labels=torch.from_numpy(labels.astype(np.int64)),
+            targets={"labels": torch.from_numpy(labels.astype(np.int64))},
             classes=IDX_CLASSES[name],
         )
     return splits
@@ -243,6 +243,6 @@ def _cifar_split(name: str, content: bytes, label_bytes: int, classes: tuple[str
     return Resident(
         name=name,
         images=torch.from_numpy(images),
-        labels=torch.from_numpy(labels),
+        targets={"labels": torch.from_numpy(labels)},
         classes=classes,
     )

@@ -6,6 +6,9 @@ that is switched on; nothing here waits for the device.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,7 +20,7 @@ from zoo.data._boxes import boxes_to_masks
 from zoo.data._mixing import mix_pairs
 from zoo.errors import DataError
 from zoo.randomness import uniform
-from zoo.structures import Batch
+from zoo.structures import IGNORED, Batch
 
 _ERASE_ATTEMPTS = 10
 _ERASE_AREA = (0.02, 1 / 3)
@@ -29,52 +32,80 @@ _PRINCIPAL_COLOURS = (
     (-0.5836, -0.6948, 0.4203),
 )
 """Of ImageNet's pixels, white being 1; rows are R, G, B (as in fb.resnet.torch)."""
+MAPS = {"masks": IGNORED, "weights": 0}
+"""Targets that are maps of the image's pixels, each with the value of what lies outside."""
 _LUMA = (0.299, 0.587, 0.114)
 
 
 class BatchStage:
     """uint8 images of any one size to normalised floats of the size that the model sees.
 
-    Channels → resize → shift → flip → lighting → normalise → erase → mix.  Without options, it only
-    resizes and normalises: the evaluation's stage.
+    Channels → resize → shift → flip → turn → lighting → jitter → normalise → erase → mix.  Without
+    options, it only resizes and normalises: the evaluation's stage.  Masks move with their images
+    and come out int64.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (a step each)
         self,
         spec: InputSpec,
         *,
         seed: int,
+        resize: bool = True,
         flip: float = 0.0,
+        flip_vertical: float = 0.0,
+        quarter_turns: bool = False,
         shift: float = 0.0,
         lighting: float = 0.0,
+        jitter: float = 0.0,
         erase: float = 0.0,
         mixup: float = 0.0,
         cutmix: float = 0.0,
     ) -> None:
         self._spec = spec
         self._seed = seed
+        self._resized = resize
         self._flip = flip
+        self._flip_vertical = flip_vertical
+        self._quarter_turns = quarter_turns
         self._shift_px = round(shift * spec.size_px)
         self._lighting = lighting
+        self._jitter = jitter
         self._erase = erase
         self._mixup = mixup
         self._cutmix = cutmix
         self._constants: dict[torch.device, tuple[Tensor, Tensor]] = {}
 
     def __call__(self, batch: Batch) -> Batch:
-        images = self._resize(to_channels(batch.images, self._spec.channels))
-        if self._shift_px:
-            images = shift_images(images, self._offsets(batch))
-        if self._flip:
-            images = flip_images(images, self._draw(batch, "flip", 1)[:, 0] < self._flip)
+        images = to_channels(batch.images, self._spec.channels)
+        images = self._resize(images) if self._resized else images.float()
+        batch = self._move(replace(batch, images=images, targets=_wide_masks(batch.targets)))
+        images = batch.images
         if self._lighting:
             images = light_images(images, self._draw(batch, "lighting", 6), self._lighting)
+        if self._jitter:
+            images = jitter_images(images, self._draw(batch, "jitter", 3), self._jitter)
         images = self._normalise(images)
         if self._erase:
             images = erase_images(images, self._draw(batch, "erase", 23), self._erase)
         batch = batch.with_images(images)
         if self._mixup or self._cutmix:
             batch = mix_pairs(batch, self._seed, mixup=self._mixup, cutmix=self._cutmix)
+        return batch
+
+    def _move(self, batch: Batch) -> Batch:
+        """What moves pixels moves those of the image and of every map of them alike."""
+        if self._shift_px:
+            offsets = self._offsets(batch)
+            batch = move_pixels(batch, lambda maps, fill: shift_images(maps, offsets, fill))
+        if self._flip:
+            flipped = self._draw(batch, "flip", 1)[:, 0] < self._flip
+            batch = move_pixels(batch, lambda maps, _: flip_images(maps, flipped))
+        if self._flip_vertical:
+            upset = self._draw(batch, "flip vertical", 1)[:, 0] < self._flip_vertical
+            batch = move_pixels(batch, lambda maps, _: flip_images(maps, upset, dim=-2))
+        if self._quarter_turns:
+            turns = (self._draw(batch, "quarter turns", 1)[:, 0] * 4).astype(np.int64)
+            batch = move_pixels(batch, lambda maps, _: turn_images(maps, turns))
         return batch
 
     def _draw(self, batch: Batch, stream: str, draws: int) -> NDArray[np.float64]:
@@ -126,6 +157,24 @@ def to_channels(images: Tensor, channels: int) -> Tensor:
     )
 
 
+def move_pixels(batch: Batch, move: Callable[[Tensor, int], Tensor]) -> Batch:
+    """The batch with its images and its maps of pixels (masks, weights) moved alike.
+
+    Args:
+        move: (b, c, h, w) and the value of what comes in, to the same shape or a turned one.
+    """
+    targets = {
+        name: move(target[:, None], MAPS[name])[:, 0] if name in MAPS else target
+        for name, target in batch.targets.items()
+    }
+    return replace(batch, images=move(batch.images, 0), targets=targets)
+
+
+def _wide_masks(targets: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Masks travel as uint8 and are counted as int64."""
+    return {name: target.long() if name == "masks" else target for name, target in targets.items()}
+
+
 def light_images(images: Tensor, draws: NDArray[np.float64], deviation: float) -> Tensor:
     """Add noise along the principal colours (Krizhevsky 2012, section 4.1); others than RGB stay.
 
@@ -142,28 +191,53 @@ def light_images(images: Tensor, draws: NDArray[np.float64], deviation: float) -
     return images + torch.from_numpy(noise).to(images)[:, :, None, None]
 
 
-def shift_images(images: Tensor, offsets: NDArray[np.int64]) -> Tensor:
-    """Move each image; what comes in is 0.
+def jitter_images(images: Tensor, draws: NDArray[np.float64], strength: float) -> Tensor:
+    """Another brightness, contrast and saturation for each image, each by a factor around 1.
+
+    Args:
+        images: (b, c, h, w) of 0 to 255; only RGB has a saturation.
+        draws: (b, 3) in [0, 1).
+        strength: factors lie within 1 - strength and 1 + strength.
+    """
+    factors = torch.from_numpy(1 + strength * (2 * draws - 1)).to(images)[:, :, None, None, None]
+    brightness, contrast, saturation = factors.unbind(1)
+    images = images * brightness
+    images = torch.lerp(images.mean((1, 2, 3), keepdim=True), images, contrast)
+    if images.shape[1] == 3:
+        images = torch.lerp(to_channels(images, 1), images, saturation)
+    return images.clamp(0, 255)
+
+
+def shift_images(images: Tensor, offsets: NDArray[np.int64], fill: int = 0) -> Tensor:
+    """Move each image.
 
     Args:
         images: (b, c, h, w).
         offsets: (b, 2) rows down and columns to the right.
+        fill: what comes in.
     """
     height, width = images.shape[-2:]
     margin = int(np.abs(offsets).max(initial=0))
     if margin == 0:
         return images
-    padded = functional.pad(images, (margin, margin, margin, margin))
+    padded = functional.pad(images, (margin, margin, margin, margin), value=fill)
     windows = padded.unfold(2, height, 1).unfold(3, width, 1)
     starts = torch.from_numpy(margin - offsets).to(images.device, non_blocking=True)
     which = torch.arange(len(images), device=images.device)
     return windows[which, :, starts[:, 0], starts[:, 1]]
 
 
-def flip_images(images: Tensor, flipped: NDArray[np.bool_]) -> Tensor:
-    """Mirror those images left to right: (b, c, h, w) with (b,)."""
+def flip_images(images: Tensor, flipped: NDArray[np.bool_], dim: int = -1) -> Tensor:
+    """Mirror those images left to right, or top to bottom: (b, c, h, w) with (b,)."""
     which = torch.from_numpy(flipped).to(images.device, non_blocking=True)
-    return torch.where(which[:, None, None, None], images.flip(-1), images)
+    return torch.where(which[:, None, None, None], images.flip(dim), images)
+
+
+def turn_images(images: Tensor, turns: NDArray[np.int64]) -> Tensor:
+    """Turn each image by so many quarters to the left: (b, c, s, s) with (b,)."""
+    return torch.stack(
+        [image.rot90(int(n), (-2, -1)) for image, n in zip(images, turns, strict=True)]
+    )
 
 
 def erase_images(images: Tensor, draws: NDArray[np.float64], probability: float) -> Tensor:

@@ -36,7 +36,7 @@ def digits(*, root: Path, download: bool) -> Splits:  # noqa: ARG001  (of every 
         split: Resident(
             name=f"digits {split}",
             images=torch.from_numpy(images[chosen][:, None]),
-            labels=torch.from_numpy(labels[chosen]),
+            targets={"labels": torch.from_numpy(labels[chosen])},
             classes=classes,
         )
         for split, chosen in (("train", train), ("val", val))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from zoo.data._cache import cache_images
@@ -28,6 +28,7 @@ class Loader:
         pin_memory: put batches in page-locked memory, for a CUDA device.
         cache: keep decoded images in memory: "memory" always, "auto" where they fit (see
             ``zoo.data._cache``), "none" never.
+        fill: ``Transforms.fill`` of this split.
         timeout_s: how long a batch may take before its workers count as hung.
     """
 
@@ -39,6 +40,7 @@ class Loader:
         workers: int | None = None,
         pin_memory: bool = False,
         cache: Literal["auto", "memory", "none"] = "auto",
+        fill: Mapping[str, int] | None = None,
         timeout_s: float = 120.0,
     ) -> None:
         self._dataset = dataset
@@ -46,6 +48,7 @@ class Loader:
         self._workers = workers
         self._pin_memory = pin_memory
         self._cache = cache
+        self._fill = fill
         self._timeout_s = timeout_s
         self._running: _InProcess | WorkerPool | None = None
 
@@ -71,7 +74,7 @@ class Loader:
             return _InProcess(ResidentReader(self._dataset), pin_memory=self._pin_memory)
         dataset = cache_images(self._dataset, self._cache)
         in_memory = dataset is not self._dataset or isinstance(dataset, ResidentDataset)
-        reader = SampleReader(dataset, self._transform)
+        reader = SampleReader(dataset, self._transform, self._fill)
         workers = self._choose_workers(in_memory)
         if workers == 0:
             return _InProcess(reader, pin_memory=self._pin_memory)

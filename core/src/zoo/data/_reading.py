@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Protocol
 
@@ -26,12 +26,19 @@ class SampleReader:
 
     Args:
         dataset: where they come from.
-        transform: for each sample; its results have one size.
+        transform: for each sample; its results have one size, unless ``fill`` is given.
+        fill: values that pad targets where sizes differ, as ``Transforms.fill``.
     """
 
-    def __init__(self, dataset: Dataset, transform: SampleTransform | None) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        transform: SampleTransform | None,
+        fill: Mapping[str, int] | None = None,
+    ) -> None:
         self._dataset = dataset
         self._transform = transform
+        self._fill = fill
 
     def read(self, keys: Sequence[SampleKey]) -> Batch:
         """The batch of these keys.
@@ -53,7 +60,21 @@ class SampleReader:
             raise DataError(f"{name}: {type(error).__name__}: {error}") from error
 
     def stack(self, samples: Sequence[Sample], keys: Sequence[SampleKey]) -> Batch:
-        """A batch of samples of one size."""
+        """A batch of samples, of one size or padded to the greatest height and width."""
+        if self._fill is None:
+            self._check_one_size(samples, keys)
+        images = _stack([sample.image for sample in samples], 0)
+        targets = {
+            name: _stack(
+                [torch.as_tensor(sample.targets[name]) for sample in samples],
+                (self._fill or {}).get(name),
+            )
+            for name in samples[0].targets
+        }
+        sizes = [sample.image.shape[-2:] for sample in samples]
+        return assemble(images, targets, keys, sizes=None if len({*sizes}) == 1 else sizes)
+
+    def _check_one_size(self, samples: Sequence[Sample], keys: Sequence[SampleKey]) -> None:
         first = samples[0].image
         for sample, key in zip(samples, keys, strict=True):
             if sample.image.shape != first.shape:
@@ -62,12 +83,6 @@ class SampleReader:
                     f" {self._dataset.describe(keys[0].index)} is {_size(first)}",
                     'Images of several sizes need a crop: set transforms.crop = "photo".',
                 )
-        images = torch.stack([sample.image for sample in samples])
-        targets = {
-            name: torch.stack([torch.as_tensor(sample.targets[name]) for sample in samples])
-            for name in samples[0].targets
-        }
-        return assemble(images, targets, keys)
 
 
 class ResidentReader:
@@ -91,12 +106,29 @@ def assemble(
     keys: Sequence[SampleKey],
     *,
     ids: Tensor | None = None,
+    sizes: Sequence[Sequence[int]] | None = None,
 ) -> Batch:
-    """A batch of images of one size."""
+    """A batch of images; ``sizes`` are their own heights and widths where they differ."""
     columns = SampleKeys.of(keys)
     ids = torch.from_numpy(columns.indices) if ids is None else ids
-    sizes = _size_row(images.shape[-2], images.shape[-1]).expand(len(keys), 2)
-    return Batch(images=images, sizes=sizes, ids=ids, targets=targets, keys=columns)
+    rows = (
+        _size_row(images.shape[-2], images.shape[-1]).expand(len(keys), 2)
+        if sizes is None
+        else torch.tensor([tuple(size) for size in sizes])
+    )
+    return Batch(images=images, sizes=rows, ids=ids, targets=targets, keys=columns)
+
+
+def _stack(tensors: Sequence[Tensor], fill: int | None) -> Tensor:
+    """Tensors of one shape as one; with ``fill``, their last two dimensions may differ."""
+    if fill is None or len({tensor.shape for tensor in tensors}) == 1:
+        return torch.stack(list(tensors))
+    height = max(tensor.shape[-2] for tensor in tensors)
+    width = max(tensor.shape[-1] for tensor in tensors)
+    stack = tensors[0].new_full((len(tensors), *tensors[0].shape[:-2], height, width), fill)
+    for row, tensor in zip(stack, tensors, strict=True):
+        row[..., : tensor.shape[-2], : tensor.shape[-1]] = tensor
+    return stack
 
 
 @lru_cache(maxsize=16)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -18,34 +18,34 @@ class Resident:
     Attributes:
         name: for messages.
         images: (n, c, h, w) uint8.
-        labels: (n,) int64.
-        classes: names, in the order of the labels.
-        targets: ``{"labels": labels}``.
+        targets: by name, each (n, ...): ``{"labels": (n,) int64}``, ``{"masks": (n, h, w) uint8}``.
+        classes: names, in the order of the labels; none where the targets are no classes.
     """
 
     name: str
     images: Tensor
-    labels: Tensor
-    classes: tuple[str, ...]
-    targets: Mapping[str, Tensor] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "targets", {"labels": self.labels})
+    targets: Mapping[str, Tensor]
+    classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
 
     def load(self, index: int) -> Sample:
-        """One image, (c, h, w) uint8, and its label."""
-        return Sample(self.images[index], {"labels": int(self.labels[index])})
+        """One image, (c, h, w) uint8, and its targets."""
+        rows = {name: target[index] for name, target in self.targets.items()}
+        return Sample(
+            self.images[index],
+            {name: row.item() if row.ndim == 0 else row for name, row in rows.items()},
+        )
 
     def describe(self, index: int) -> str:
         """The split's name and the index."""
         return f"{self.name}[{index}]"
 
     def fingerprint(self) -> str:
-        """SHA-256 of shape, pixels and labels."""
+        """SHA-256 of shape, pixels and targets."""
         digest = hashlib.sha256(repr((tuple(self.images.shape), self.classes)).encode())
         digest.update(self.images.contiguous().numpy().tobytes())
-        digest.update(self.labels.contiguous().numpy().tobytes())
+        for name in sorted(self.targets):
+            digest.update(self.targets[name].contiguous().numpy().tobytes())
         return digest.hexdigest()

@@ -7,7 +7,7 @@ world size and what ran before change nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from zoo.structures import Batch, Sample, SampleKey
@@ -21,11 +21,15 @@ class Transforms:
     """Both stages for one split.
 
     Attributes:
-        sample: crop, resize, augment; all its results have one size.  None where the batch stage
-            does everything: the images are batched as they are.
+        sample: crop, resize, augment; all its results have one size, unless ``fill`` is given.
+            None where the batch stage does everything: the images are batched as they are.
         batch: shift, flip, erase, normalise, mix; images come out float32, normalised, all of the
             size that the model sees.
+        fill: what images of several sizes do in a batch.  None: they are refused.  Otherwise they
+            are padded with black below and to the right, and a target named here with the value
+            that stands beside it.
     """
 
     sample: SampleTransform | None
     batch: BatchTransform
+    fill: Mapping[str, int] | None = None

@@ -107,12 +107,12 @@ class Predictor:
         return sample.image
 
     def answers(self, prepared: Sequence[Tensor]) -> list[Any]:
-        """The task's answers for images from ``prepare``, in one forward pass."""
+        """The task's answers for images from ``prepare``; those of one size in one forward pass."""
         with torch.inference_mode(), autocast(self.device, self.precision):
-            # Images of several sizes come to one size only in the batch stage.
+            # Images of several sizes come to one size only in the batch stage, if at all.
             parts = [self.transforms.batch(part.to(self.device)) for part in _batches(prepared)]
-            batch = _joined(parts)
-            return self.task.predict(self.model, batch)
+            batches = [_joined(list(group)) for _, group in groupby(parts, key=_image_shape)]
+            return [answer for batch in batches for answer in self.task.predict(self.model, batch)]
 
 
 def _to_tensor(image: ImageLike, channels: int) -> Tensor:
@@ -164,6 +164,10 @@ def _batches(images: Sequence[Tensor]) -> Iterator[Batch]:
         keys = SampleKeys.of(SampleKey(0, int(index)) for index in ids)
         yield Batch(stack, sizes, ids, {}, keys)
         start += len(stack)
+
+
+def _image_shape(batch: Batch) -> torch.Size:
+    return batch.images.shape[1:]
 
 
 def _joined(parts: Sequence[Batch]) -> Batch:

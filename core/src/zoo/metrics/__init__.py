@@ -2,5 +2,13 @@
 
 from zoo.metrics._classification import Accuracy, CalibrationError, ClassScores, ConfusionMatrix
 from zoo.metrics._metric import Metric
+from zoo.metrics._segmentation import RegionScores
 
-__all__ = ["Accuracy", "CalibrationError", "ClassScores", "ConfusionMatrix", "Metric"]
+__all__ = [
+    "Accuracy",
+    "CalibrationError",
+    "ClassScores",
+    "ConfusionMatrix",
+    "Metric",
+    "RegionScores",
+]

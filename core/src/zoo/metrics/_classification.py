@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -107,6 +107,10 @@ class ClassScores(Metric):
             for label, scores in self._scores().items()
         }
 
+    def details(self) -> dict[str, Any]:
+        """``per_class``."""
+        return {"per_class": self.per_class()}
+
     def compute(self) -> dict[str, float]:
         """The macro means, NaN where nothing was counted."""
         scores = self._scores().values()
@@ -154,6 +158,10 @@ class ConfusionMatrix(Metric):
     def matrix(self) -> Tensor:
         """(k, k) int64: row, the label; column, the prediction."""
         return self.states["matrix"]
+
+    def details(self) -> dict[str, Any]:
+        """``matrix`` as "confusion"."""
+        return {"confusion": self.matrix.tolist()}
 
     def compute(self) -> dict[str, float]:
         """Cohen's kappa, NaN where it is undefined (one class only, or no image)."""

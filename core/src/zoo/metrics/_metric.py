@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import torch
@@ -33,6 +34,14 @@ class Metric(ABC):
     @abstractmethod
     def compute(self) -> dict[str, float]:
         """The values, by name, as plain floats."""
+
+    def details(self) -> Mapping[str, Any]:
+        """More than single values, read from the same sums; default: nothing.
+
+        Known are "per_class" (scores by class name), "confusion" (k rows of labels, each with k
+        predictions) and "notes" (sentences on what a reader should know of the values).
+        """
+        return {}
 
     def merge(self, other: Self) -> None:
         """Add the sums of another instance of the same metric."""

@@ -55,7 +55,7 @@ class EpochLine:
         splits: dict[str, list[str]] = {}
         for name, value in metrics.items():
             split, _, metric = name.rpartition("/")
-            if _SHOWN.fullmatch(metric) or name == self._monitor:
+            if _SHOWN.fullmatch(metric) or metric == self._monitor.rpartition("/")[2]:
                 splits.setdefault(split, []).append(f"{metric} {format_metric(metric, value):>8}")
         return [" ".join([split, *shown]) for split, shown in splits.items()]
 

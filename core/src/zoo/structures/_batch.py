@@ -14,6 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+IGNORED = 255
+"""In a mask: the pixel is of no class, and counts in no loss and no metric."""
+
 
 class SampleKey(NamedTuple):
     """Which sample of the run this is; everything random about it is a function of this key.
@@ -87,11 +90,12 @@ class Sample:
 
     Attributes:
         image: (c, h, w); uint8 where the file has 8 bits, uint16 or float32 where it has more.
-        targets: by name, as the task wants them; ``{"labels": int}`` for classification.
+        targets: by name, as the task wants them; ``{"labels": int}`` for classification,
+            ``{"masks": (h, w) uint8}`` of class numbers and ``IGNORED`` for segmentation.
     """
 
     image: Tensor
-    targets: Mapping[str, Tensor | int]
+    targets: Mapping[str, Tensor | float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +104,11 @@ class Batch:
 
     Attributes:
         images: (b, c, h, w), each image in the top left corner of the padding.
-        sizes: (b, 2) int64, each image's own height and width in px.
+        sizes: (b, 2) int64, each image's own height and width in px; on the host, which decides
+            shapes by them.
         ids: (b,) int64, the index of each image in its split.
-        targets: by name; ``{"labels": (b,) int64}`` for classification.
+        targets: by name; ``{"labels": (b,) int64}`` for classification, ``{"masks": (b, h, w)
+            int64}`` for segmentation.
         keys: of each image, for whatever is random about it; on the host.
     """
 
@@ -122,7 +128,6 @@ class Batch:
         return replace(
             self,
             images=self.images.to(device, non_blocking=True),
-            sizes=self.sizes.to(device, non_blocking=True),
             ids=self.ids.to(device, non_blocking=True),
             targets={k: v.to(device, non_blocking=True) for k, v in self.targets.items()},
         )
@@ -132,7 +137,6 @@ class Batch:
         return replace(
             self,
             images=self.images.pin_memory(),
-            sizes=self.sizes.pin_memory(),
             ids=self.ids.pin_memory(),
             targets={k: v.pin_memory() for k, v in self.targets.items()},
         )

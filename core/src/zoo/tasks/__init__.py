@@ -1,6 +1,7 @@
 """Say what a batch, a loss, a prediction, a score and a picture are for one purpose."""
 
 from zoo.tasks._classification import ClassificationTask
+from zoo.tasks._segmentation import SegmentationTask
 from zoo.tasks._task import Task
 
-__all__ = ["ClassificationTask", "Task"]
+__all__ = ["ClassificationTask", "SegmentationTask", "Task"]

@@ -6,12 +6,13 @@ import math
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from rich.cells import cell_len
 
 from zoo.data import image_transforms
 from zoo.errors import ConfigError, DataError
-from zoo.metrics import Accuracy, CalibrationError, ClassScores, Metric
+from zoo.metrics import Accuracy, CalibrationError, ClassScores, ConfusionMatrix, Metric
 from zoo.structures import Batch, LossSum, Step
-from zoo.tasks._drawing import caption, shortened
+from zoo.tasks._drawing import caption, padded, shortened
 from zoo.tasks._labels import balanced_weights, class_counts, count_lines
 from zoo.tasks._losses import binary_cross_entropy, cross_entropy, image_count
 from zoo.tasks._task import Task
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
     from zoo.cards import InputSpec
     from zoo.data import Dataset, Transforms
+
+_WIDEST_LABEL = 24
+"""Cells of a terminal that labels are padded to at most."""
 
 
 class ClassificationTask(Task):
@@ -116,6 +120,17 @@ class ClassificationTask(Task):
         """The image over a strip with its likeliest classes and their percentages."""
         lines = [f"{shortened(a['label'])} {100 * a['score']:.1f} %" for a in prediction["top"]]
         return caption(image, lines)
+
+    def describe(self, prediction: Mapping[str, Any]) -> str:
+        """The likeliest classes with their percentages, in columns of one width."""
+        width = min(max(map(cell_len, self.classes), default=0), _WIDEST_LABEL)
+        return "  ".join(
+            f"{padded(a['label'], width)} {100 * a['score']:5.1f} %" for a in prediction["top"]
+        )
+
+    def confusion_metric(self) -> Metric:
+        """A matrix of 8 k^2 bytes."""
+        return ConfusionMatrix(classes=self.classes)
 
     def check_data(self, splits: Mapping[str, Dataset]) -> Sequence[str]:
         """Class counts and imbalance; settles what "balanced" class weights are.

@@ -1,14 +1,18 @@
-"""Words on pictures, readable whatever the size of the picture and the script of the words."""
+"""Words and masks on pictures, readable whatever the picture's size and the words' script."""
 
 from __future__ import annotations
 
 from functools import cache
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from rich.cells import cell_len
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -20,31 +24,71 @@ _FONTS = ("DejaVuSans.ttf", "NotoSansCJK-Regular.ttc", "Arial Unicode.ttf", "msy
 """Wider fonts that systems often have, for scripts that Pillow's own font lacks."""
 
 
-def caption(image: Image.Image, lines: Sequence[str]) -> Image.Image:
+def caption(image: Image.Image, lines: Sequence[str], colours: Sequence[int] = ()) -> Image.Image:
     """A copy of the image over a dark strip with the lines; the image itself stays uncovered.
 
     Small images are enlarged by a whole factor, pixels kept sharp.  A letter that no font of this
     machine has is written as its code.
+
+    Args:
+        colours: class number of each line, whose colour stands before it; none: no colours.
     """
     picture = _enlarged(image.convert("RGB"))
     size = max(_SMALLEST_FONT_PX, picture.width // 24)
     rows = [_readable(" ".join(line.split()), size) for line in lines]
     pad, pitch = size // 2, size * 4 // 3
     text_width = max((round(font.getlength(text)) for text, font in rows), default=0)
-    width = max(picture.width, text_width + 2 * pad)
+    indent = size + pad if colours else 0
+    width = max(picture.width, text_width + indent + 2 * pad)
     height = picture.height + pitch * len(rows) + 2 * pad
     canvas = Image.new("RGB", (width, height), (24, 24, 24))
     canvas.paste(picture, ((width - picture.width) // 2, 0))
     draw = ImageDraw.Draw(canvas)
     for number, (text, font) in enumerate(rows):
         top = picture.height + pad + number * pitch
-        draw.text((pad, top), text, font=font, fill=(255, 255, 255))
+        draw.text((pad + indent, top), text, font=font, fill=(255, 255, 255))
+    for number, index in enumerate(colours):
+        top = picture.height + pad + number * pitch
+        colour = class_colour(index)
+        draw.rectangle((pad, top, pad + size, top + size), fill=colour, outline=(255, 255, 255))
     return canvas
+
+
+def overlay(image: Image.Image, mask: NDArray[np.uint8]) -> Image.Image:
+    """The image under half-transparent colours of its classes; the first class has none."""
+    picture = image.convert("RGB")
+    tinted = Image.blend(picture, mask_image(mask).convert("RGB"), 0.5)
+    picture.paste(tinted, mask=Image.fromarray((mask > 0).astype(np.uint8) * 255))
+    return picture
+
+
+def mask_image(mask: NDArray[np.uint8]) -> Image.Image:
+    """A palette image (mode P) whose pixels are class numbers, shown in the classes' colours."""
+    image = Image.fromarray(mask, mode="P")
+    image.putpalette([part for index in range(256) for part in class_colour(index)])
+    return image
+
+
+def class_colour(index: int) -> tuple[int, int, int]:
+    """The colour of a class as Pascal VOC has it: the bits of the number, spread over R, G, B.
+
+    >>> class_colour(0), class_colour(1), class_colour(15)
+    ((0, 0, 0), (128, 0, 0), (192, 128, 128))
+    """
+    channels = [0, 0, 0]
+    for bit in range(8):
+        channels[bit % 3] |= (index >> bit & 1) << (7 - bit // 3)
+    return channels[0], channels[1], channels[2]
 
 
 def shortened(label: str) -> str:
     """A label that fits a line."""
     return label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 1]}…"
+
+
+def padded(text: str, width: int) -> str:
+    """Padded by what a terminal shows: wide letters take two cells."""
+    return text + " " * (width - cell_len(text))
 
 
 def _enlarged(image: Image.Image) -> Image.Image:

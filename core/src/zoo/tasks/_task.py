@@ -29,6 +29,10 @@ class Task(ABC):
     """The metric that decides which weights are best, "val/top1"."""
     headline_mode: ClassVar[str] = "max"
 
+    least_images: ClassVar[int] = 2
+    """Images that each process needs in a training batch; mixing and the batch norm of single
+    values need two."""
+
     classes: tuple[str, ...]
 
     @property
@@ -50,7 +54,11 @@ class Task(ABC):
 
     @abstractmethod
     def predict(self, model: nn.Module, batch: Batch) -> list[Any]:
-        """One plain answer for each image, in the image's own pixels, ready for JSON."""
+        """One answer for each image, in the image's own pixels.
+
+        An answer is what a script gets.  Where it is not what JSON, a line of text or a picture
+        can hold as it is, ``as_json``, ``describe`` and ``pictures`` say what they show of it.
+        """
 
     @abstractmethod
     def transforms(self, split: str, spec: InputSpec, *, seed: int, **options: Any) -> Transforms:
@@ -78,6 +86,29 @@ class Task(ABC):
     @abstractmethod
     def draw(self, image: Image, prediction: Any) -> Image:
         """A picture of one answer of ``predict`` on its image."""
+
+    def pictures(self, image: Image, prediction: Any) -> Mapping[str, Image]:
+        """What is saved of one answer, by name; "picture" is what ``draw`` gives.
+
+        The file of "picture" is named as the image is, any other has its name behind that:
+        ``cat.png`` and ``cat-mask.png``.
+        """
+        return {"picture": self.draw(image, prediction)}
+
+    def describe(self, prediction: Any) -> str:
+        """One answer in a line of text, as the console prints it after the image's path."""
+        return str(prediction)
+
+    def as_json(self, prediction: Any) -> Mapping[str, Any]:
+        """One answer in values that JSON can hold; default: the answer itself."""
+        return prediction if isinstance(prediction, Mapping) else {"answer": prediction}
+
+    def confusion_metric(self) -> Metric | None:
+        """What counts the confusion matrix (``details``), where it is asked for and there is one.
+
+        Default: there is none, or ``metrics`` count it anyway.
+        """
+        return None
 
     def check_data(self, splits: Mapping[str, Dataset]) -> Sequence[str]:
         """What a user should know of the data before training (class counts, imbalance).

@@ -14,7 +14,6 @@ from zoo.config import DataConfig, check_options, load_config
 from zoo.data import Loader, evaluation_batches, open_source
 from zoo.errors import DataError, UnknownNameError, UsageError
 from zoo.inference import Predictor
-from zoo.metrics import ClassScores, ConfusionMatrix
 from zoo.registry import default_registry
 from zoo.runs import RunFolder
 from zoo.workflows._open import is_run, open_predictor
@@ -45,8 +44,9 @@ class EvaluationResult:
         images: all of which were counted.
         device, precision: that it ran on and at.
         per_class: scores by class name, where the task has them ("precision", "recall", "f1",
-            "images").
+            "images"; "iou", "dice", "pixels").
         confusion: (k, k) rows of labels, columns of predictions, where it was asked for.
+        notes: what a reader should know of the values (classes that never occur).
     """
 
     metrics: Mapping[str, float]
@@ -59,6 +59,7 @@ class EvaluationResult:
     precision: str
     per_class: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     confusion: Sequence[Sequence[int]] | None = None
+    notes: Sequence[str] = ()
 
 
 def evaluate(  # noqa: PLR0913  (what a user may choose)
@@ -94,7 +95,7 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
         batch_size: images of a forward pass; no metric depends on it.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         precision: "auto" (that of the run), "fp32", "bf16" or "fp16".
-        confusion: count the confusion matrix too, of 8 k^2 bytes.
+        confusion: the confusion matrix too, where the task has one.
         data_options: keys of the config section ``[data]``: "workers", "on_bad_image", ...
         registry: default: everything that is installed.
         progress: called with the images done and planned.
@@ -130,8 +131,8 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
         _say_what_changed(RunFolder(run), source, message)
     predictor = _with_classes_of(source, predictor)
     metrics = dict(predictor.task.metrics("val"))
-    if confusion:
-        metrics["confusion-matrix"] = ConfusionMatrix(classes=predictor.classes)
+    if confusion and (matrix := predictor.task.confusion_metric()) is not None:
+        metrics["confusion-matrix"] = matrix
     if split is None:
         split = "all" if data is not None and source.whole is not None else "val"
     dataset = _split_of(source, split)
@@ -153,7 +154,7 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
         images=len(dataset),
         device=str(predictor.device),
         precision=predictor.precision,
-        **_details(metrics),
+        **_details(metrics, confusion=confusion),
     )
 
 
@@ -169,7 +170,14 @@ def _score(
 ) -> dict[str, float]:
     transforms = predictor.transforms
     on_gpu = predictor.device.type == "cuda"
-    loader = Loader(dataset, transforms.sample, workers=workers, pin_memory=on_gpu, cache="none")
+    loader = Loader(
+        dataset,
+        transforms.sample,
+        workers=workers,
+        pin_memory=on_gpu,
+        cache="none",
+        fill=transforms.fill,
+    )
     with closing(loader):
         return evaluation.evaluate(
             predictor.model,
@@ -186,13 +194,16 @@ def _score(
         )
 
 
-def _details(metrics: Mapping[str, Metric]) -> dict[str, Any]:
-    details: dict[str, Any] = {}
+def _details(metrics: Mapping[str, Metric], *, confusion: bool) -> dict[str, Any]:
+    """What the metrics know beside their values, for the fields of the result."""
+    details: dict[str, Any] = {"per_class": {}, "notes": []}
     for metric in metrics.values():
-        if isinstance(metric, ClassScores):
-            details["per_class"] = metric.per_class()
-        if isinstance(metric, ConfusionMatrix):
-            details["confusion"] = metric.matrix.tolist()
+        found = metric.details()
+        for name, scores in found.get("per_class", {}).items():
+            details["per_class"].setdefault(name, {}).update(scores)
+        details["notes"] += found.get("notes", [])
+        if confusion and "confusion" in found:
+            details["confusion"] = found["confusion"]
     return details
 
 

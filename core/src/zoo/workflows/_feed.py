@@ -38,6 +38,7 @@ class Feed:
                 workers=plan.config.data.workers,
                 pin_memory=pin_memory,
                 cache=plan.config.data.cache,
+                fill=transforms.fill,
             )
             for split, transforms in self._transforms.items()
         }
@@ -59,7 +60,8 @@ class Feed:
                 weights=weights,
                 rank=rank(),
                 world=world_size(),
-                pairs=True,
+                least_per_rank=self._task.least_images,
+                pairs=self._task.least_images > 1,
             ),
             transform=self._transforms["train"].batch,
         )

@@ -77,8 +77,8 @@ class RunPlan:
 def plan_run(layers: Sequence[Layer], registry: Registry) -> RunPlan:
     """Resolve a run's layers.
 
-    Below what the user says lie, from the bottom, the recipe of the model's card, what the data
-    set's card asks for, and a recipe that the user names.
+    Below what the user says lie, from the bottom, the recipe of the model's card (or, where that
+    names none, of the task's), what the data set's card asks for, and a recipe that the user names.
 
     Raises:
         UsageError: an unknown name, key or option, or a value of the wrong type.
@@ -89,10 +89,12 @@ def plan_run(layers: Sequence[Layer], registry: Registry) -> RunPlan:
     task = registry.get("task", asked.task.name or card.task)
     source = asked.data.source or cast(TaskCard, task.card).default_dataset
     below = _dataset_layers(source, registry)
-    if asked.recipe is None:
-        below.insert(0, _recipe_layer(card.recipe, registry, on_card_of=model))
-    else:
+    if asked.recipe is not None:
         below.append(_recipe_layer(asked.recipe, registry, on_card_of=model))
+    elif card.recipe:
+        below.insert(0, _recipe_layer(card.recipe, registry, on_card_of=model))
+    elif usual := cast(TaskCard, task.card).recipe:
+        below.insert(0, _recipe_layer(usual, registry, on_card_of=task))
     return _settle(check_plan(resolve([*below, *layers]), registry))
 
 

@@ -6,7 +6,7 @@ import glob
 import io
 import itertools
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +17,7 @@ from zoo.errors import DataError
 from zoo.runs import storage_errors, write_new_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torch import Tensor
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _DECODERS = 4
 """Threads; Pillow decodes outside Python's lock."""
 _LONGEST_STEM = 80
+_PICTURE = "picture"
+"""The task's picture whose file is named as the image is."""
 _IMAGE_SUFFIXES = frozenset(
     (
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".webp", ".tif"),
@@ -42,13 +44,13 @@ class Prediction:
         path: of the image.
         answer: the task's; None where the image could not be read.
         fault: why it could not be read.
-        picture: the file that was written for it, if any.
+        pictures: the files that were written for it, by what each shows.
     """
 
     path: Path
     answer: Any = None
     fault: str = ""
-    picture: Path | None = None
+    pictures: Mapping[str, Path] = field(default_factory=dict)
 
 
 def collect_images(paths: Sequence[str]) -> list[Path]:
@@ -79,8 +81,8 @@ def predict(
         predictor: answers.
         images: files, as from ``collect_images``.
         batch_size: images of a forward pass.
-        save: folder for a picture of each answer, made where it is missing; a file that is there
-            already keeps its name and content, and the new one gets a number.
+        save: folder for the task's pictures of each answer, made where it is missing; a file that
+            is there already keeps its name and content, and the new ones get a number.
         on_bad_image: "fail" at the first image that cannot be read, or "skip" it: its prediction
             says why.
         progress: called with the images done and to do.
@@ -112,8 +114,8 @@ def predict(
                     yield Prediction(path, fault=image.cause)
                 else:
                     answer = next(answers)
-                    picture = save and _save_picture(predictor, path, answer, save)
-                    yield Prediction(path, answer, picture=picture)
+                    pictures = _save_pictures(predictor, path, answer, save) if save else {}
+                    yield Prediction(path, answer, pictures=pictures)
             done += len(paths)
             if progress is not None:
                 progress(done, len(images))
@@ -161,19 +163,39 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
 
-def _save_picture(predictor: Predictor, path: Path, answer: Any, folder: Path) -> Path:
+def _save_pictures(predictor: Predictor, path: Path, answer: Any, folder: Path) -> dict[str, Path]:
     pixels = decode_image(path, channels=predictor.record.in_channels).permute(1, 2, 0).numpy()
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    buffer = io.BytesIO()
-    predictor.task.draw(image, answer).save(buffer, "PNG")
-    return _write_under_free_name(folder, path.stem[:_LONGEST_STEM], buffer.getvalue())
+    contents = {}
+    for name, picture in predictor.task.pictures(image, answer).items():
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG")
+        contents["" if name == _PICTURE else f"-{name}"] = buffer.getvalue()
+    written = _write_under_free_name(folder, path.stem[:_LONGEST_STEM], contents)
+    return {ending.removeprefix("-") or _PICTURE: target for ending, target in written.items()}
 
 
-def _write_under_free_name(folder: Path, stem: str, content: bytes) -> Path:
-    """``stem.png``, or ``stem-2.png``, ... where that is taken; nothing is ever replaced."""
-    names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
-    targets = (folder / f"{name}.png" for name in names)
-    return next(target for target in targets if _write_new(target, content))
+def _write_under_free_name(
+    folder: Path, stem: str, contents: Mapping[str, bytes]
+) -> dict[str, Path]:
+    """``stem.png``, or ``stem-2.png``, ... where that is taken; nothing is ever replaced.
+
+    Args:
+        contents: of the files, by the ending behind the stem; all of them get one number.
+    """
+    for number in itertools.count(1):
+        name = stem if number == 1 else f"{stem}-{number}"
+        targets = {ending: folder / f"{name}{ending}.png" for ending in contents}
+        written: list[Path] = []
+        for ending, target in targets.items():
+            if target.exists() or not _write_new(target, contents[ending]):
+                break
+            written.append(target)
+        else:
+            return targets
+        for target in written:  # the name is taken for one of them: try the next for all
+            target.unlink()
+    raise AssertionError("numbers do not end")
 
 
 def _write_new(target: Path, content: bytes) -> bool:

@@ -26,7 +26,7 @@ def rehearse(
     """
     split, seed = source.splits["train"], plan.config.training.seed
     transforms = task.transforms("train", plan.input, seed=seed, **plan.transforms)
-    loader = Loader(split, transforms.sample, workers=0, pin_memory=False, cache="none")
+    loader = Loader(split, transforms.sample, workers=0, cache="none", fill=transforms.fill)
     keys = epoch_batches(len(split), seed=seed, epoch=0, batch_size=_IMAGES)
     eager = torch.compiler.set_stance("force_eager") if plan.config.machine.compile else None
     learns = model.training

@@ -73,7 +73,7 @@ class Bench:
         keys = [SampleKey(0, number % len(split), number // len(split)) for number in range(size)]
         # Of an evaluation: its images have the plan's size, whatever a recipe trains at.
         transforms = self.task.transforms("val", plan.input, seed=0, **plan.transforms)
-        loader = Loader(split, transforms.sample, workers=0)
+        loader = Loader(split, transforms.sample, workers=0, fill=transforms.fill)
         with self.explained(PLAIN):
             self.batch = transforms.batch(next(iter(loader.batches([keys]))).to(self.device))
         self._data = TrainingData(

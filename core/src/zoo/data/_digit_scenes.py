@@ -1,0 +1,132 @@
+"""Scenes of handwritten digits with exact masks, made on the fly: segmentation without a download.
+
+A scene is a grey image with a smooth, noisy background and a few of the embedded digits, enlarged,
+of different brightness, none on another.  A mask says 0 for background and 1 + n for the digit n.
+The two splits share no digit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from zoo.data._dataset import Splits
+from zoo.data._digits import digits
+from zoo.data._resident import Resident
+from zoo.randomness import hash_words, uniform
+from zoo.structures import SampleKey
+
+CLASSES = ("background", *"0123456789")
+_DIGITS = (3, 5)
+"""Least and greatest number of digits that are tried in a scene."""
+_SIZES_PX = (20, 24, 28)
+_INK = 102
+"""Of 255, from which a pixel belongs to its digit."""
+_BRIGHTNESS = (90, 190)
+_SHADE = 40
+_NOISE = np.uint64(24)
+_PLACES = 6
+"""Tries to find room for a digit."""
+
+Bytes = NDArray[np.uint8]
+Bank = dict[int, tuple[Bytes, NDArray[np.int64]]]
+"""Digits by their size in px: ink (n, size, size), and labels (n,)."""
+
+
+def digit_scenes(
+    *,
+    root: Path,
+    download: bool,
+    seed: int = 0,
+    train: int = 1500,
+    val: int = 300,
+    size_px: int = 64,
+) -> Splits:
+    """The splits "train" and "val", the same ones for one seed.
+
+    Args:
+        root, download: not used; the digits are in the package.
+        seed: of the scenes.
+        train, val: scenes of each split.
+        size_px: height and width of a scene.
+    """
+    sources = digits(root=root, download=download)
+    return {
+        split: _split(split, _bank(sources[split]), seed=seed, count=count, size_px=size_px)
+        for split, count in (("train", train), ("val", val))
+    }
+
+
+def _bank(split: object) -> Bank:
+    assert isinstance(split, Resident)  # noqa: S101
+    pixels = split.images[:, 0].numpy()
+    ink = (pixels * (255 / pixels.max())).astype(np.uint8)
+    labels = split.targets["labels"].numpy()
+    return {
+        size: (np.stack([_enlarged(digit, size) for digit in ink]), labels) for size in _SIZES_PX
+    }
+
+
+def _enlarged(digit: Bytes, size: int) -> Bytes:
+    """By Pillow's integers, which are the same on every machine."""
+    return np.asarray(Image.fromarray(digit).resize((size, size), Image.Resampling.BILINEAR))
+
+
+def _split(split: str, bank: Bank, *, seed: int, count: int, size_px: int) -> Resident:
+    images = np.empty((count, size_px, size_px), dtype=np.uint8)
+    masks = np.zeros((count, size_px, size_px), dtype=np.uint8)
+    draws = uniform(
+        seed,
+        f"digit scenes {split}",
+        [SampleKey(0, index) for index in range(count)],
+        5 + _DIGITS[1] * (3 + 2 * _PLACES),
+    )
+    for index, (image, mask, numbers) in enumerate(zip(images, masks, draws, strict=True)):
+        grain = hash_words(seed, f"grain {split}", index, np.arange(image.size)) % _NOISE
+        image[:] = _background(size_px, numbers[1:5]) + grain.reshape(image.shape)
+        _place_digits(image, mask, bank, numbers)
+    return Resident(
+        name=f"digit-scenes {split}",
+        images=torch.from_numpy(images[:, None]),
+        targets={"masks": torch.from_numpy(masks)},
+        classes=CLASSES,
+    )
+
+
+def _background(size_px: int, corners: NDArray[np.float64]) -> Bytes:
+    """A shade at each corner and what lies between."""
+    at = np.linspace(0, 1, size_px)
+    top, bottom = (corners[i] * (1 - at) + corners[i + 1] * at for i in (0, 2))
+    return np.asarray(_SHADE * (top * (1 - at[:, None]) + bottom * at[:, None])).astype(np.uint8)
+
+
+def _place_digits(image: Bytes, mask: Bytes, bank: Bank, numbers: NDArray[np.float64]) -> None:
+    wanted = _DIGITS[0] + int(numbers[0] * (_DIGITS[1] - _DIGITS[0] + 1))
+    for draws in numbers[5:].reshape(_DIGITS[1], -1)[:wanted]:
+        size = _SIZES_PX[int(draws[0] * len(_SIZES_PX))]
+        inks, labels = bank[size]
+        which = int(draws[1] * len(labels))
+        corner = _free_corner(mask, size, draws[3:].reshape(_PLACES, 2).tolist())
+        if corner is None:
+            continue
+        place = tuple(slice(start, start + size) for start in corner)
+        drawn = inks[which] >= _INK
+        brightness = _BRIGHTNESS[0] + draws[2] * (_BRIGHTNESS[1] - _BRIGHTNESS[0])
+        image[place] += (inks[which] * (brightness / 255)).astype(np.uint8)
+        mask[place][drawn] = 1 + labels[which]
+
+
+def _free_corner(
+    mask: Bytes, size: int, tries: Sequence[Sequence[float]]
+) -> tuple[int, int] | None:
+    room = len(mask) - size + 1
+    for row, column in tries:
+        top, left = int(row * room), int(column * room)
+        if room > 0 and not mask[top : top + size, left : left + size].any():
+            return top, left
+    return None

@@ -1,0 +1,291 @@
+"""Segmentation: which one of the named classes each pixel of the image belongs to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from PIL import Image
+
+from zoo.data import mask_transforms
+from zoo.errors import ConfigError, DataError
+from zoo.metrics import Metric, RegionScores
+from zoo.structures import IGNORED, Batch, LossSum, Step
+from zoo.tasks._drawing import caption, mask_image, overlay, shortened
+from zoo.tasks._pixel_losses import cross_entropy, dice, dice_count, pixel_count
+from zoo.tasks._task import Task
+from zoo.tasks._tiles import Tiles, dense_logits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torch import Tensor, nn
+
+    from zoo.cards import InputSpec
+    from zoo.data import Dataset, Transforms
+
+LOSSES = {
+    "cross-entropy": ("cross-entropy",),
+    "dice": ("dice",),
+    "cross-entropy+dice": ("cross-entropy", "dice"),
+    "focal": ("focal",),
+    "border": ("border",),
+}
+"""The terms of each loss, which are added."""
+
+
+class SegmentationTask(Task):
+    """One class for each pixel.
+
+    The model maps images (b, c, h, w) to logits (b, k, h, w), and may state a ``tiling``
+    (``zoo.structures.Tiling``).  Images may have any size: they are padded by mirroring, run, and
+    cut, and what was added enters no loss and no metric.  A batch's ``masks`` (b, h, w) hold class
+    numbers, or ``IGNORED``; where they are smaller than the images, the images' frame is context.
+
+    Args:
+        classes: names, in the order of the masks' numbers; the first one is the background.
+        loss: of each pixel, of each image and class (dice), or both. "border" is cross-entropy
+            with the weights of the U-Net paper, which grow between regions that nearly touch.
+        ignore_index: number of a class whose pixels count in no loss and no metric.
+        head: "softmax", a logit for each class; or "sigmoid", for two classes: one logit, of the
+            second.
+        class_weights: how much a pixel of each class counts in all losses but dice.
+        focal_gamma: of the focal loss.
+        border_weight: w0 of the border's weights.
+        border_sigma_px: sigma of the border's weights.
+        tile_px: larger images are run in tiles that each answer for so many px on a side.
+        overlap_px: how far a tile sees beyond that; default: as far as can matter to the network,
+            which makes tiles exact. Less is blended, and approximate.
+
+    Raises:
+        ConfigError: options that contradict each other or the classes.
+    """
+
+    name = "segmentation"
+    headline = "val/miou"
+    least_images = 1
+
+    def __init__(  # noqa: PLR0913  (these are the options of [task])
+        self,
+        *,
+        classes: Sequence[str],
+        loss: Literal[
+            "cross-entropy", "dice", "cross-entropy+dice", "focal", "border"
+        ] = "cross-entropy",
+        ignore_index: int = IGNORED,
+        head: Literal["softmax", "sigmoid"] = "softmax",
+        class_weights: list[float] | None = None,
+        focal_gamma: float = 2.0,
+        border_weight: float = 10.0,
+        border_sigma_px: float = 5.0,
+        tile_px: int = 1024,
+        overlap_px: int | None = None,
+    ) -> None:
+        self.classes = tuple(classes)
+        self.loss = loss
+        self.ignore_index = ignore_index
+        self.head = head
+        self.class_weights = class_weights
+        self.focal_gamma = focal_gamma
+        self.border_weight = border_weight
+        self.border_sigma_px = border_sigma_px
+        self.tiles = Tiles(tile_px, overlap_px)
+        self._check_options()
+        self._weights = None if class_weights is None else torch.tensor(class_weights)
+
+    @property
+    def num_classes(self) -> int:
+        """The logits of a pixel: one for each class, or a single one."""
+        return 1 if self.head == "sigmoid" else len(self.classes)
+
+    def step(self, model: nn.Module, batch: Batch) -> Step:
+        """One forward pass: the losses, and class numbers (b, h, w) as predictions."""
+        masks = self._masks(batch)
+        frame_px = (batch.images.shape[-1] - masks.shape[-1]) // 2
+        logits = self._logits(model, batch, frame_px=frame_px)
+        losses = {name: self._loss(name, logits, masks, batch) for name in LOSSES[self.loss]}
+        return Step(losses, logits.detach().argmax(1))
+
+    def loss_counts(self, batch: Batch) -> dict[str, Tensor | float]:
+        """Pixels that count, or the sum of their weights; of dice, pairs of image and class."""
+        masks = self._masks(batch)
+        weights = batch.targets.get("weights")
+        pixels = pixel_count(masks, self._weights_on(masks.device), weights)
+        return {
+            name: dice_count(masks, len(self.classes)) if name == "dice" else pixels
+            for name in LOSSES[self.loss]
+        }
+
+    def predict(self, model: nn.Module, batch: Batch) -> list[dict[str, Any]]:
+        """For each image "mask", (h, w) uint8 of class numbers, "classes" and "exact".
+
+        "classes" lists what is on the image, the largest first: "label", "index", "pixels" and
+        "fraction" of the area.  "exact" is false where tiles saw less than can matter.
+        """
+        masks = self._logits(model, batch).argmax(1).to(torch.uint8).cpu()
+        return [
+            self._answer(
+                mask[:height, :width],
+                exact=self.tiles.are_exact(model, height, width),
+            )
+            for mask, (height, width) in zip(masks, batch.sizes.tolist(), strict=True)
+        ]
+
+    @classmethod
+    def transforms_schema(cls) -> Callable[..., Transforms]:
+        """``zoo.data.mask_transforms``."""
+        return mask_transforms
+
+    def transforms(self, split: str, spec: InputSpec, *, seed: int, **options: Any) -> Transforms:
+        """The transforms of ``zoo.data.mask_transforms``, whose keywords are the options."""
+        return mask_transforms(
+            train=split == "train",
+            spec=spec,
+            seed=seed,
+            num_classes=len(self.classes),
+            **options,
+        )
+
+    def metrics(self, split: str) -> Mapping[str, Metric]:
+        """Scores of regions."""
+        regions = RegionScores(classes=self.classes, ignore_index=self.ignore_index)
+        return {"region-scores": regions}
+
+    def draw(self, image: Image.Image, prediction: Mapping[str, Any]) -> Image.Image:
+        """The image under the colours of its classes, over a strip that names them."""
+        found = prediction["classes"]
+        lines = [f"{shortened(of['label'])} {100 * of['fraction']:.1f} %" for of in found]
+        picture = overlay(image, prediction["mask"].numpy())
+        return caption(picture, lines, colours=[of["index"] for of in found])
+
+    def pictures(self, image: Image.Image, prediction: Mapping[str, Any]) -> dict[str, Image.Image]:
+        """The picture, and the mask: a palette image whose pixels are class numbers."""
+        return {
+            "picture": self.draw(image, prediction),
+            "mask": mask_image(prediction["mask"].numpy()),
+        }
+
+    def describe(self, prediction: Mapping[str, Any]) -> str:
+        """The classes on the image, the largest first, each with its share of the area."""
+        shares = "  ".join(
+            f"{of['label']} {100 * of['fraction']:.1f} %" for of in prediction["classes"]
+        )
+        return shares if prediction["exact"] else f"{shares}  (approximate: the tiles overlap less)"
+
+    def as_json(self, prediction: Mapping[str, Any]) -> dict[str, Any]:
+        """Height, width and the area of each class; the mask itself is what ``--save`` writes."""
+        height, width = prediction["mask"].shape
+        return {
+            "height_px": height,
+            "width_px": width,
+            "classes": prediction["classes"],
+            "exact": prediction["exact"],
+        }
+
+    def check_data(self, splits: Mapping[str, Dataset]) -> Sequence[str]:
+        """Refuses data that have no two classes.
+
+        Raises:
+            DataError: fewer than two classes.
+        """
+        if len(self.classes) < 2:
+            raise DataError(
+                f"the masks hold {len(self.classes)} class",
+                "Segmentation needs two or more; the background is one of them.",
+            )
+        return ()
+
+    def options(self) -> dict[str, Any]:
+        """The options of this task."""
+        return {
+            "loss": self.loss,
+            "ignore_index": self.ignore_index,
+            "head": self.head,
+            "class_weights": self.class_weights,
+            "focal_gamma": self.focal_gamma,
+            "border_weight": self.border_weight,
+            "border_sigma_px": self.border_sigma_px,
+            "tile_px": self.tiles.tile_px,
+            "overlap_px": self.tiles.overlap_px,
+        }
+
+    def _masks(self, batch: Batch) -> Tensor:
+        """The masks with everything that does not count as ``IGNORED``."""
+        masks = batch.targets["masks"]
+        if self.ignore_index == IGNORED:
+            return masks
+        return masks.masked_fill(masks == self.ignore_index, IGNORED)
+
+    def _logits(self, model: nn.Module, batch: Batch, *, frame_px: int = 0) -> Tensor:
+        """(b, k, h, w) with at least two k; every image as if it were alone."""
+        groups = _by_size(batch)
+        if len(groups) == 1:
+            ((size, _),) = groups.items()
+            images = batch.images[..., : size[0], : size[1]]
+            return _two_or_more(dense_logits(model, images, self.tiles, frame_px=frame_px))
+        height, width = batch.images.shape[-2:]
+        rows: dict[int, Tensor] = {}
+        for (own_height, own_width), which in groups.items():
+            images = batch.images[which][..., :own_height, :own_width]
+            logits = _two_or_more(dense_logits(model, images, self.tiles))
+            padding = (0, width - own_width, 0, height - own_height)
+            padded = torch.nn.functional.pad(logits, padding)
+            rows |= dict(zip(which, padded, strict=True))
+        return torch.stack([rows[row] for row in range(len(batch))])
+
+    def _loss(self, name: str, logits: Tensor, masks: Tensor, batch: Batch) -> LossSum:
+        if name == "dice":
+            return dice(logits, masks)
+        return cross_entropy(
+            logits,
+            masks,
+            class_weights=self._weights_on(masks.device),
+            weights=batch.targets.get("weights"),
+            focus=self.focal_gamma if name == "focal" else 0.0,
+        )
+
+    def _answer(self, mask: Tensor, *, exact: bool) -> dict[str, Any]:
+        counts = torch.bincount(mask.flatten(), minlength=len(self.classes))
+        found = [
+            {
+                "label": self.classes[index],
+                "index": index,
+                "pixels": pixels,
+                "fraction": pixels / mask.numel(),
+            }
+            for index, pixels in enumerate(counts.tolist())
+            if pixels
+        ]
+        found.sort(key=lambda of: -of["pixels"])
+        return {"mask": mask.clone(), "classes": found, "exact": exact}
+
+    def _weights_on(self, device: torch.device) -> Tensor | None:
+        if self._weights is not None and self._weights.device != device:
+            self._weights = self._weights.to(device)
+        return self._weights
+
+    def _check_options(self) -> None:
+        if self.loss not in LOSSES:
+            raise ConfigError(f"task.loss: unknown loss {self.loss!r}", f"Use {', '.join(LOSSES)}.")
+        if self.head == "sigmoid" and len(self.classes) != 2:
+            raise ConfigError(
+                f"task.head = sigmoid tells two classes apart, and there are {len(self.classes)}",
+                "Use task.head=softmax.",
+            )
+        if self.tiles.tile_px < 1 or (self.tiles.overlap_px or 0) < 0:
+            raise ConfigError("task.tile_px must be at least 1, and task.overlap_px not negative")
+
+
+def _by_size(batch: Batch) -> dict[tuple[int, int], list[int]]:
+    """The rows of a batch whose images have one size."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    for row, (height, width) in enumerate(batch.sizes.tolist()):
+        groups.setdefault((height, width), []).append(row)
+    return groups
+
+
+def _two_or_more(logits: Tensor) -> Tensor:
+    """One logit z as the pair (0, z), whose softmax is the sigmoid of z."""
+    if logits.shape[1] > 1:
+        return logits
+    return torch.cat([torch.zeros_like(logits), logits], dim=1)
