@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo.cards import CallbackCard as CallbackCard
+    from zoo.cards import CardTable as CardTable
     from zoo.cards import CommandSpec as CommandSpec
     from zoo.cards import DatasetCard as DatasetCard
     from zoo.cards import InputSpec as InputSpec
@@ -42,6 +43,7 @@ _HOMES = {
     "Backbone": "zoo.structures",
     "Callback": "zoo.training",
     "CallbackCard": "zoo.cards",
+    "CardTable": "zoo.cards",
     "CommandSpec": "zoo.cards",
     "DatasetCard": "zoo.cards",
     "InputSpec": "zoo.cards",

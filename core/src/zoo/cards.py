@@ -7,9 +7,9 @@ thing is built; it is called with the card's ``options`` bound.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import Any
+from typing import Any, overload
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -68,7 +68,8 @@ class WeightsCard:
     Attributes:
         name: as in ``--weights NAME``.
         url: where the publisher serves the file.
-        sha256: the published hash, or the prefix (at least 8 hex digits) that is published.
+        sha256: the published hash, or the prefix (at least 8 hex digits) that is published; ""
+            where none is: what the first download brings is noted, and checked from then on.
         preprocess: the evaluation preprocessing the accuracy was measured with.
         classes: resource with one class name a line, ``"package:file.txt"``.
         metrics: as published, fractions of 1 (``{"top1": 0.76130}``).
@@ -76,7 +77,7 @@ class WeightsCard:
 
     name: str
     url: str
-    sha256: str
+    sha256: str = ""
     preprocess: InputSpec
     classes: str
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -84,8 +85,8 @@ class WeightsCard:
     provenance: str = ""
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
-        if not _HASH.fullmatch(self.sha256):
+        check_name(self.name)
+        if self.sha256 and not _HASH.fullmatch(self.sha256):
             raise ValueError(f"sha256 of {self.name}: 8 to 64 lower-case hex digits are needed")
 
 
@@ -107,7 +108,7 @@ class Card:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
+        check_name(self.name)
         if not _FACTORY.fullmatch(self.factory):
             raise ValueError(f"factory of {self.name}: {self.factory!r} is not 'module:function'")
 
@@ -121,6 +122,8 @@ class ModelCard(Card):
         num_params: parameters with the card's own number of classes and channels.
         gmacs: multiply-adds of convolutions and linear layers at ``input.size_px``, in 10^9.
         num_classes: that the two numbers above are for.
+        backbone_option: the option that names a backbone of the registry, and the submodule that
+            this becomes ("encoder"); ``model.backbone_weights`` are for it.
         recipe: used where the user names none; default: the task's.
         paper: "He 2015, arXiv:1512.03385".
     """
@@ -131,6 +134,7 @@ class ModelCard(Card):
     gmacs: float
     num_classes: int = 1000
     input: InputSpec = field(default_factory=InputSpec)
+    backbone_option: str = ""
     weights: tuple[WeightsCard, ...] = ()
     recipe: str = ""
     paper: str = ""
@@ -143,7 +147,7 @@ class DatasetCard(Card):
     """A data set by name.  ``factory(*, root, download, **options) -> Mapping[str, Dataset]``.
 
     Attributes:
-        classes: their number.
+        classes: their number; 0 where the targets are no classes.
         download: whether its files come from the network (asked for with ``--download``).
         settings: what a run on these data needs unless the user says otherwise, as a part of
             the run's config (``{"transforms": {"flip": 0.0}}``: a mirrored 2 is no 2).
@@ -151,7 +155,7 @@ class DatasetCard(Card):
 
     _: KW_ONLY
     task: str
-    classes: int
+    classes: int = 0
     license: str = ""
     source: str = ""
     download: bool = False
@@ -204,7 +208,64 @@ class CommandSpec(Card):
     """A verb of the command line.  ``factory`` names a ``click.Command``."""
 
 
-def _check_name(name: str) -> None:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CardTable(Sequence[Card]):
+    """The cards of very many things, each made when it is asked for.
+
+    A plugin that is a bridge to another library returns one from its hook instead of a list of
+    cards.  It is read from a shipped file, so that listing never imports the library.
+
+    Attributes:
+        library: the distribution whose things these are, as pip calls it.
+        version: of the library, that the table was made for.
+        install: what ``pip install`` takes to have the library with the plugin.
+        rows: what the table says of each name.
+        build: makes the card of a name from its row.
+    """
+
+    library: str
+    version: str
+    install: str
+    rows: Mapping[str, Any]
+    build: Callable[[str, Any], Card]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Card: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Card]: ...
+    def __getitem__(self, index: int | slice) -> Card | list[Card]:
+        names = list(self.rows)[index]
+        return self.card(names) if isinstance(names, str) else [self.card(name) for name in names]
+
+    def __iter__(self) -> Iterator[Card]:
+        return map(self.card, self.rows)
+
+    def card(self, name: str) -> Card:
+        """The card of one name."""
+        return self.build(name, self.rows[name])
+
+    def note(self) -> str:
+        """What to know where another version of the library is installed, or none; else ""."""
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            installed = version(self.library)
+        except PackageNotFoundError:
+            return f"{self.library} is not installed: pip install '{self.install}'"
+        if installed.partition("+")[0] == self.version:
+            return ""
+        return f"table made for {self.library} {self.version}; {installed} is installed"
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that the command line could not take.
+
+    Raises:
+        ValueError: it has other than lower-case letters, digits, '.', '_' and '-'.
+    """
     if not _NAME.fullmatch(name):
         raise ValueError(
             f"{name!r} is not a name: lower-case letters, digits, '.', '_' and '-', at most 100"

@@ -11,17 +11,18 @@ from __future__ import annotations
 import functools
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import Any
 
-from zoo.cards import Card
+from zoo.cards import Card, CardTable
 from zoo.errors import PluginCodeError, PluginError, UnknownNameError, UsageError, did_you_mean
 from zoo.plugins import KINDS as _HOOKS
 from zoo.plugins import Plugin, describe_fault, load_plugins, plugin_choice
 
+_PARTS = re.compile(r"[0-9]+|[^0-9]+")
 KINDS = tuple(_HOOKS)
 """The kinds of things that have names: "model", "dataset", "task", ..."""
 
@@ -74,14 +75,10 @@ class Registry:
         self.plugins = tuple(plugins)
         self._notify = notify or _print_once()
         self._owners = {plugin.name: plugin for plugin in plugins if plugin.state == "loaded"}
-        self._by_full_name: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
-        self._claims: dict[str, dict[str, list[Entry]]] = {kind: {} for kind in KINDS}
-        for plugin in self._owners.values():
-            for kind, cards in plugin.cards.items():
-                for card in cards:
-                    entry = Entry(card, plugin.name, plugin.distribution, plugin.version)
-                    self._by_full_name[kind][entry.full_name] = entry
-                    self._claims[kind].setdefault(card.name, []).append(entry)
+        # Filled when a kind is asked for, and a card of a table when it is.
+        self._makers: dict[tuple[str, str], Mapping[str, Callable[[], Card]]] = {}
+        self._claims: dict[str, dict[str, list[Plugin]]] = {}
+        self._entries: dict[tuple[str, str, str], Entry] = {}
 
     def get(self, kind: str, name: str, *, on_card_of: Entry | None = None) -> Entry:
         """The entry of a short or full name.
@@ -98,28 +95,41 @@ class Registry:
         """
         if ":" in name:
             return self._get_full(kind, name)
-        if on_card_of and (own := self._by_full_name[kind].get(f"{on_card_of.plugin}:{name}")):
-            return own
+        if on_card_of and name in self._cards_of(kind, on_card_of.plugin):
+            return self._entry(kind, on_card_of.plugin, name)
         heirs = self._heirs(kind, name)
         if not heirs:
             raise self._unknown(kind, name)
         if len(heirs) > 1:
-            owners = " and ".join(f"{e.full_name} (of {e.distribution})" for e in heirs)
+            owners = " and ".join(f"{p.name}:{name} (of {p.distribution})" for p in heirs)
             raise UsageError(f"{kind} {name!r} is claimed by {owners}", "Use the full name.")
-        entry = heirs[0]
-        if not self._owners[entry.plugin].short_names:
-            self._notify(f"{kind} {name!r} is taken from {entry.full_name}")
-        return entry
+        if not heirs[0].short_names:
+            self._notify(f"{kind} {name!r} is taken from {heirs[0].name}:{name}")
+        return self._entry(kind, heirs[0].name, name)
 
-    def entries(self, kind: str) -> list[Entry]:
-        """All entries of a kind, in the order of their names; resnet20 stands before resnet110."""
-        entries = self._by_full_name[kind].values()
-        return sorted(entries, key=lambda entry: (_natural(entry.card.name), entry.plugin))
+    def entries(
+        self, kind: str, pattern: str | None = None, *, bridges: bool = True
+    ) -> list[Entry]:
+        """The entries of a kind, in the order of their names; resnet20 stands before resnet110.
+
+        Args:
+            kind: one of ``KINDS``.
+            pattern: only those that it matches (``matches``).
+            bridges: with those of plugins that take no short names.
+        """
+        found = [
+            (_natural(name), owner.name, name)
+            for name, owners in self._owners_of(kind).items()
+            for owner in owners
+            if (bridges or owner.short_names) and matches(f"{owner.name}:{name}", pattern)
+        ]
+        return [e for _, owner, name in sorted(found) if (e := self._readable(kind, owner, name))]
 
     def shown_name(self, kind: str, entry: Entry) -> str:
         """The shortest name that reaches an entry without a message."""
         owner = self._owners[entry.plugin]
-        alone = self._heirs(kind, entry.card.name) == [entry] and owner.short_names
+        heirs = self._heirs(kind, entry.card.name)
+        alone = len(heirs) == 1 and heirs[0] is owner and owner.short_names
         return entry.card.name if alone else entry.full_name
 
     def load(self, entry: Entry) -> Callable[..., Any]:
@@ -137,19 +147,69 @@ class Registry:
             raise entry.failure("loaded", error) from error
         return functools.partial(factory, **entry.card.options) if entry.card.options else factory
 
-    def _heirs(self, kind: str, name: str) -> list[Entry]:
-        """Those with the best claim on a short name; more than one is a clash."""
-        claims: Mapping[int, list[Entry]] = {0: [], 1: [], 2: []}
-        for entry in self._claims[kind].get(name, ()):
-            owner = self._owners[entry.plugin]
-            claims[2 if not owner.short_names else not owner.first_party].append(entry)
+    def _cards_of(self, kind: str, plugin: str) -> Mapping[str, Callable[[], Card]]:
+        """What gives a loaded plugin's cards, by short name; a table makes each when asked."""
+        if (kind, plugin) not in self._makers:
+            cards = self._owners[plugin].cards.get(kind, ())
+            self._makers[kind, plugin] = (
+                {name: functools.partial(cards.card, name) for name in cards.rows}
+                if isinstance(cards, CardTable)
+                else {card.name: functools.partial(_given, card) for card in cards}
+            )
+        return self._makers[kind, plugin]
+
+    def _owners_of(self, kind: str) -> Mapping[str, list[Plugin]]:
+        """The plugins that have a short name, by short name."""
+        if kind not in self._claims:
+            claims: dict[str, list[Plugin]] = {}
+            for owner in self._owners.values():
+                for name in self._cards_of(kind, owner.name):
+                    claims.setdefault(name, []).append(owner)
+            self._claims[kind] = claims
+        return self._claims[kind]
+
+    def _entry(self, kind: str, plugin: str, name: str) -> Entry:
+        """The entry of a name that the plugin has.
+
+        Raises:
+            PluginError: the row of its table makes no card.
+        """
+        key = kind, plugin, name
+        if key not in self._entries:
+            owner = self._owners[plugin]
+            try:
+                card = self._cards_of(kind, plugin)[name]()
+            except Exception as error:
+                fault = describe_fault(
+                    error, distribution=owner.distribution, package=owner.package
+                )
+                raise PluginError(
+                    f"{plugin}:{name} of {owner.distribution} {owner.version} has no card: "
+                    f"{fault.reason}",
+                    f"Upgrade {owner.distribution}, or report it there.",
+                ) from error
+            self._entries[key] = Entry(card, plugin, owner.distribution, owner.version)
+        return self._entries[key]
+
+    def _readable(self, kind: str, plugin: str, name: str) -> Entry | None:
+        """The entry, or a message where its card cannot be read."""
+        try:
+            return self._entry(kind, plugin, name)
+        except PluginError as error:
+            self._notify(error.cause)
+            return None
+
+    def _heirs(self, kind: str, name: str) -> list[Plugin]:
+        """The plugins with the best claim on a short name; more than one is a clash."""
+        claims: Mapping[int, list[Plugin]] = {0: [], 1: [], 2: []}
+        for owner in self._owners_of(kind).get(name, ()):
+            claims[2 if not owner.short_names else not owner.first_party].append(owner)
         return claims[0] or claims[1] or claims[2]
 
     def _get_full(self, kind: str, name: str) -> Entry:
-        entry = self._by_full_name[kind].get(name)
-        if entry is not None:
-            return entry
-        owner = name.partition(":")[0]
+        owner, _, short = name.partition(":")
+        if owner in self._owners and short in self._cards_of(kind, owner):
+            return self._entry(kind, owner, short)
         for plugin in self.plugins:
             if plugin.name == owner and plugin.state != "loaded":
                 raise PluginError(
@@ -161,9 +221,12 @@ class Registry:
         raise self._unknown(kind, name)
 
     def _unknown(self, kind: str, name: str) -> UnknownNameError:
-        known = self._by_full_name[kind] if ":" in name else self._claims[kind]
+        owners = self._owners_of(kind)
+        known: Collection[str] = owners
+        if ":" in name:
+            known = [f"{p.name}:{short}" for short, those in owners.items() for p in those]
         cure = f"See `zoo list {kind}s`."
-        others = [other for other in KINDS if other != kind and name in self._claims[other]]
+        others = [other for other in KINDS if other != kind and name in self._owners_of(other)]
         if others and not did_you_mean(name, known):
             cure = f"{name} is a {others[0]}. {cure}"
         if unloaded := [p.name for p in self.plugins if p.state == "failed"]:
@@ -190,24 +253,29 @@ def list_models(
     registry = registry or default_registry()
     return [
         registry.shown_name("model", entry)
-        for entry in registry.entries("model")
-        if matches(entry, pattern) and task in (None, getattr(entry.card, "task", None))
+        for entry in registry.entries("model", pattern)
+        if task in (None, getattr(entry.card, "task", None))
     ]
 
 
-def matches(entry: Entry, pattern: str | None) -> bool:
-    """Whether a pattern is a part of an entry's full name, or a glob of its short or full one."""
+def matches(full_name: str, pattern: str | None) -> bool:
+    """Whether a pattern is a part of a full name, or a glob of it or of its short name."""
     if pattern is None:
         return True
     if set(pattern) & set("*?["):
-        return fnmatchcase(entry.card.name, pattern) or fnmatchcase(entry.full_name, pattern)
-    return pattern in entry.full_name
+        short = full_name.partition(":")[2]
+        return fnmatchcase(short, pattern) or fnmatchcase(full_name, pattern)
+    return pattern in full_name
 
 
 def _natural(name: str) -> list[tuple[bool, int, str]]:
     """A sort key by which the numbers in names count as numbers."""
-    parts = re.findall(r"[0-9]+|[^0-9]+", name)
+    parts = _PARTS.findall(name)
     return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
+
+
+def _given(card: Card) -> Card:
+    return card
 
 
 @functools.cache

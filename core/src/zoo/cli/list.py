@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -9,9 +10,17 @@ import click
 from zoo.cards import Card
 from zoo.cli._completion import complete_names
 from zoo.cli._options import json_option
-from zoo.cli._output import as_json, count_text, print_json, print_message, print_table
+from zoo.cli._output import (
+    as_json,
+    count_text,
+    print_answer,
+    print_json,
+    print_message,
+    print_table,
+)
 from zoo.errors import UnknownNameError, did_you_mean
-from zoo.registry import Entry, Registry, default_registry, matches
+from zoo.plugins import Plugin
+from zoo.registry import Entry, Registry, default_registry
 
 COLUMNS = {
     "model": ("task", "num_params", "gmacs", "summary"),
@@ -46,29 +55,53 @@ def list_(what: str, pattern: str | None, task: str | None, json_: bool) -> None
         raise UnknownNameError("kind", what, KINDS, f"Known: {', '.join(KINDS)}.")
     kind = KINDS[what]
     registry = default_registry()
-    if task is not None:
-        task = registry.get("task", task).card.name
-    entries = [
-        entry
-        for entry in registry.entries(kind)
-        if matches(entry, pattern) and task in (None, getattr(entry.card, "task", entry.card.name))
-    ]
+    # People at a terminal see what zoo has of its own; a file, a program and a search see all.
+    whole = json_ or pattern is not None or not sys.stdout.isatty()
+    entries = _of_task(registry, registry.entries(kind, pattern, bridges=whole), task)
     if json_:
         print_json([record(registry, kind, entry) for entry in entries])
     elif entries:
-        columns = COLUMNS[kind]
-        print_table(
-            ("name", *(column.replace("_", " ") for column in columns)),
-            [
-                (
-                    registry.shown_name(kind, entry),
-                    *(_cell(entry.card, column) for column in columns),
-                )
-                for entry in entries
-            ],
-        )
-    else:
+        _print_entries(registry, kind, entries)
+    elif whole:
         print_message(_nothing(registry, kind, pattern))
+    for plugin in registry.plugins:
+        if not plugin.short_names and plugin.cards.get(kind):
+            _tell_of_bridge(plugin, kind, whole=whole)
+
+
+def _print_entries(registry: Registry, kind: str, entries: list[Entry]) -> None:
+    columns = COLUMNS[kind]
+    print_table(
+        ("name", *(column.replace("_", " ") for column in columns)),
+        [
+            (registry.shown_name(kind, entry), *(_cell(entry.card, column) for column in columns))
+            for entry in entries
+        ],
+    )
+
+
+def _of_task(registry: Registry, entries: list[Entry], task: str | None) -> list[Entry]:
+    """The entries that serve a task; also one that no plugin has yet, if a card names it.
+
+    Raises:
+        UnknownNameError: neither a task nor a card has this name.
+    """
+    if task is None:
+        return entries
+    served = [e for e in entries if getattr(e.card, "task", e.card.name) == task]
+    if not served:
+        name = registry.get("task", task).card.name
+        served = [e for e in entries if getattr(e.card, "task", e.card.name) == name]
+    return served
+
+
+def _tell_of_bridge(plugin: Plugin, kind: str, *, whole: bool) -> None:
+    """One line for a bridge whose cards are not shown, and one for each of its notes."""
+    if not whole:
+        count = f"{len(plugin.cards[kind]):,} {kind}s"
+        print_answer(f"{plugin.name}: {count} more; `zoo list {kind}s '{plugin.name}:*'`")
+    for note in plugin.notes:
+        print_message(f"{plugin.name}: {note}")
 
 
 def record(registry: Registry, kind: str, entry: Entry) -> dict[str, Any]:

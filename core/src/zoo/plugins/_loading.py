@@ -16,7 +16,7 @@ from typing import Any
 import pluggy
 
 from zoo import __version__, cards, hooks
-from zoo.cards import Card
+from zoo.cards import Card, CardTable, check_name
 from zoo.errors import did_you_mean
 from zoo.plugins._faults import HookError, describe_fault
 from zoo.plugins._metadata import describe, find_mismatch, installed_plugins
@@ -195,18 +195,18 @@ def _load(plugin: Plugin, entry: EntryPoint | None) -> Plugin:
         cards=cards_by_kind,
         heavy=heavy,
         short_names=short_names,
-        notes=_notes(heavy),
+        notes=_notes(heavy, cards_by_kind.values()),
     )
 
 
-def _notes(heavy: Sequence[str]) -> tuple[str, ...]:
+def _notes(heavy: Sequence[str], cards_found: Iterable[Sequence[Card]]) -> tuple[str, ...]:
     """What is worth knowing of a plugin that works."""
-    if not heavy:
-        return ()
-    return (f"imports {', '.join(heavy)} to be listed, which slows every command",)
+    notes = [f"imports {', '.join(heavy)} to be listed, which slows every command"] if heavy else []
+    notes += [table.note() for table in cards_found if isinstance(table, CardTable)]
+    return tuple(filter(None, notes))
 
 
-def _call_hooks(name: str, implementation: object) -> dict[str, tuple[Card, ...]]:
+def _call_hooks(name: str, implementation: object) -> dict[str, Sequence[Card]]:
     """Check a plugin's hooks against the specifications, and collect their cards by kind."""
     manager = pluggy.PluginManager(hooks.PROJECT)
     manager.add_hookspecs(hooks)
@@ -231,7 +231,7 @@ def _call_hooks(name: str, implementation: object) -> dict[str, tuple[Card, ...]
     }
 
 
-def _check_cards(hook: str, caller: pluggy.HookCaller, card_class: type[Card]) -> tuple[Card, ...]:
+def _check_cards(hook: str, caller: pluggy.HookCaller, card_class: type[Card]) -> Sequence[Card]:
     """The cards that one hook returns, if they are that."""
 
     def refuse(what: str) -> HookError:
@@ -239,13 +239,14 @@ def _check_cards(hook: str, caller: pluggy.HookCaller, card_class: type[Card]) -
         return HookError(f"{hook} {what}", cure, hook=caller.get_hookimpls()[0].function)
 
     results: list[Any] = caller()
-    cards_found: list[Card] = []
+    if not results:
+        raise refuse("returned None, not a list of cards")
     for result in results:
         if not isinstance(result, Iterable) or isinstance(result, str | bytes):
             raise refuse(f"returned {type(result).__name__}, not a list of cards")
-        cards_found.extend(result)
-    if not results:
-        raise refuse("returned None, not a list of cards")
+    if isinstance(results[0], CardTable):
+        return _check_table(results[0], card_class, refuse)
+    cards_found = [card for result in results for card in result]
     for card in cards_found:
         if not isinstance(card, card_class):
             raise refuse(f"gave {type(card).__name__}, not {card_class.__name__}")
@@ -253,3 +254,15 @@ def _check_cards(hook: str, caller: pluggy.HookCaller, card_class: type[Card]) -
         if count > 1:
             raise refuse(f"gave the name {name!r} {count} times")
     return tuple(cards_found)
+
+
+def _check_table(
+    table: CardTable, card_class: type[Card], refuse: Callable[[str], HookError]
+) -> CardTable:
+    """The table, if its names are names; of its cards, which may be very many, only the first."""
+    for name in table.rows:
+        check_name(name)
+    for card in table[:1]:
+        if not isinstance(card, card_class):
+            raise refuse(f"has a table of {type(card).__name__}, not {card_class.__name__}")
+    return table

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from zoo.cards import Card
 
-FIRST_PARTY = frozenset({"zoo-core", "zoo-resnet", "zoo-rcnn", "zoo-unet"})
+FIRST_PARTY = frozenset(
+    {"zoo-core", "zoo-resnet", "zoo-rcnn", "zoo-unet", "zoo-torchvision", "zoo-timm"}
+)
 """The distributions made together with zoo: they own their short names."""
 
 
@@ -43,7 +45,7 @@ class Plugin:
     cure: str = ""
     traceback: str = ""
     notes: tuple[str, ...] = ()
-    cards: Mapping[str, tuple[Card, ...]] = field(default_factory=dict)
+    cards: Mapping[str, Sequence[Card]] = field(default_factory=dict)
     heavy: tuple[str, ...] = ()
     short_names: bool = True
 
