@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from zoo.cli.doctor import _cuda, _cure, _importable, _writable
-from zoo.plugins import Plugin
+from zoo.cli.doctor import _cuda, _importable, _writable
 
 
 def test_a_healthy_machine(zoo, tmp_path, monkeypatch):
@@ -61,25 +60,3 @@ def test_a_folder_is_left_as_it_is(tmp_path):
 
     assert check.fault == ""
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("reason", "traceback", "cure"),
-    [
-        ("ModuleNotFoundError: No module named 'x'", "T", "--force-reinstall dist"),
-        ("RuntimeError: boom", "T", "--upgrade dist"),
-        ("the name 'a' is also that of a plugin of b 1", "", "Uninstall all but one"),
-    ],
-)
-def test_the_cure_fits_the_fault(reason, traceback, cure):
-    plugin = Plugin(
-        name="a",
-        distribution="dist",
-        version="1",
-        target="a",
-        state="failed",
-        reason=reason,
-        traceback=traceback,
-    )
-
-    assert cure in _cure(plugin)

@@ -12,7 +12,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "data": ("zoo.cli.data:data", "Look at data before training on them."),
     "list": ("zoo.cli.list:list_", "List models, datasets, recipes, metrics, tasks or callbacks."),
     "info": ("zoo.cli.info:info", "Show what is known of a model."),
-    "plugins": ("zoo.cli.plugins:plugins", "Show the installed plugins and their faults."),
+    "plugins": ("zoo.cli.plugins:plugins", "Install, look after and write plugins."),
     "benchmark": ("zoo.cli.benchmark:benchmark", "Measure how fast a model is on this machine."),
     "doctor": ("zoo.cli.doctor:doctor", "Check this machine and installation."),
 }

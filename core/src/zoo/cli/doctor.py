@@ -147,25 +147,11 @@ def _plugins(plugins: Iterable[Plugin]) -> Iterator[Check]:
         value = f"{plugin.distribution} {plugin.version}, {plugin.state}".lstrip(" ,")
         fault, cure = "", ""
         if plugin.state == "failed":
-            fault, cure = plugin.reason, _cure(plugin)
+            fault, cure = plugin.reason, plugin.cure
         elif plugin.heavy:
             fault = f"it imports {', '.join(plugin.heavy)} to be listed, which slows every command"
             cure = f"Tell the authors of {plugin.distribution}: cards need no import of a model."
         yield Check(f"plugin {plugin.name}", value, fault, cure)
-
-
-def _cure(plugin: Plugin) -> str:
-    """What most likely helps a plugin that failed."""
-    if not plugin.distribution:
-        return "Correct the variable, or install the plugin."
-    if "the name" in plugin.reason and not plugin.traceback:
-        return "Uninstall all but one of them."
-    if plugin.reason.startswith(("ModuleNotFoundError", "ImportError")):
-        return f"Install what it needs: pip install --force-reinstall {plugin.distribution}"
-    return (
-        f"Upgrade it (pip install --upgrade {plugin.distribution}) or tell its authors; "
-        f"`zoo plugins list --traceback` shows where it failed."
-    )
 
 
 def _memory_bytes() -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli._completion import complete_names
-from zoo.cli._options import model_options
+from zoo.cli._options import json_option, model_options
 from zoo.cli._output import print_answer, print_json, print_message, print_table
 from zoo.cli._progress import progress_bar
 
@@ -45,7 +45,7 @@ _FRACTIONS = ("top", "macro_", "ece")
 @click.option(
     "--confusion", is_flag=True, help="Show how often each class was taken for each other."
 )
-@click.option("--json", "json_", is_flag=True, help="Print one JSON document.")
+@json_option
 def eval_(
     run: str,
     *,

@@ -11,7 +11,7 @@ import click
 from rich.cells import cell_len
 
 from zoo.cli._completion import complete_names
-from zoo.cli._options import model_options
+from zoo.cli._options import json_option, model_options
 from zoo.cli._output import print_answer, print_json, print_message
 from zoo.cli._progress import progress_bar
 from zoo.errors import DataError
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="What to do with an image that cannot be read.",
 )
-@click.option("--json", "json_", is_flag=True, help="Print one JSON document.")
+@json_option
 def predict(  # noqa: PLR0913  (its options)
     run: str,
     paths: tuple[str, ...],

@@ -1,21 +1,17 @@
-"""``zoo plugins``: what is installed, what it brings, and what is wrong with it."""
+"""``zoo plugins list``: what is installed, what it brings, and what is wrong with it."""
 
 from __future__ import annotations
 
 import click
 
+from zoo.cli._options import json_option
 from zoo.cli._output import as_json, print_answer, print_json, print_message, print_table
 from zoo.plugins import Plugin
 from zoo.registry import Registry, default_registry
 
 
-@click.group()
-def plugins() -> None:
-    """Show the installed plugins and their faults."""
-
-
-@plugins.command("list")
-@click.option("--json", "json_", is_flag=True, help="Print one JSON document.")
+@click.command("list")
+@json_option
 @click.option("--traceback", is_flag=True, help="Show where a plugin failed.")
 def list_(json_: bool, traceback: bool) -> None:
     """List the plugins, their state and what they bring."""
@@ -31,6 +27,8 @@ def list_(json_: bool, traceback: bool) -> None:
         ],
     )
     for plugin in registry.plugins:
+        for note in plugin.notes:
+            print_message(f"{plugin.name}: {note}")
         for kind, names in long_names(registry, plugin).items():
             print_message(
                 f"{plugin.name}: the short name is another plugin's too; use "
@@ -38,6 +36,8 @@ def list_(json_: bool, traceback: bool) -> None:
             )
         if traceback and plugin.traceback:
             print_answer(f"\n{plugin.name} of {plugin.distribution}:\n{plugin.traceback}")
+    if any(plugin.state == "failed" for plugin in registry.plugins):
+        print_message("`zoo plugins doctor` says what helps.")
 
 
 def long_names(registry: Registry, plugin: Plugin) -> dict[str, list[str]]:
