@@ -146,10 +146,10 @@ def _download_and_store(
         _check_hash(fetched, written.sha256, card.sha256, "It was deleted; nothing of it was read.")
         return _store(fetched, stored)
     except UnreachableError as error:
+        known = f"; its SHA-256 begins with {card.sha256}" if card.sha256 else ""
         raise WeightsError(
             error.cause,
-            f"Without network, fetch {card.url} elsewhere and put it at {by_hand}; "
-            f"its SHA-256 begins with {card.sha256}.",
+            f"Without network, fetch {card.url} elsewhere and put it at {by_hand}{known}.",
         ) from error
     finally:
         fetched.unlink(missing_ok=True)

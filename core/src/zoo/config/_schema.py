@@ -46,6 +46,8 @@ class ModelConfig(OpenSection):
     """Short ("resnet34") or full ("resnet:resnet34")."""
     weights: Text | None = None
     """A published set's name, a .safetensors or .pth file, or a run, to start from."""
+    backbone_weights: Text | None = None
+    """The same for the model's backbone alone: names are those published for the backbone."""
     freeze: tuple[str, ...] = ()
     """Parts that do not learn: "backbone", or prefixes of parameter names."""
 

@@ -43,11 +43,16 @@ class StagedModel(Protocol):
         """
         ...
 
+    # A model whose stages are no submodules of its own (``blocks.5``) also has
+    # ``keep_stages(names)``, which deletes what lies behind the last of them, and the head.
+
 
 def build_backbone(
     name: str,
     *,
     out: Sequence[str] | None = None,
+    with_stem: bool = False,
+    max_stride: int | None = None,
     norm: Literal["batch", "frozen"] = "batch",
     norm_eps: float | None = None,
     in_channels: int = 3,
@@ -64,6 +69,8 @@ def build_backbone(
         name: of a model whose class is a ``StagedModel``.
         out: the stages whose maps are wanted; default: all but the stem.  Stages behind the last
             one and the head are left out of the module.
+        with_stem: whether the default is all, the stem too where there is one.
+        max_stride: the default ends with the last stage of at most this stride.
         norm: "frozen" makes every batch norm a constant scale and shift, as detectors do that
             see two images at a time.
         norm_eps: of frozen norms; default: that of the model's norms.
@@ -83,11 +90,22 @@ def build_backbone(
             f"{name} gives no stage maps, so it cannot be a backbone",
             "Its class needs what zoo.models.StagedModel describes.",
         )
+    if out is None and with_stem:
+        out = [stage.name for stage in model.backbone_stages]
+    if out is None and max_stride is not None:
+        out = [s.name for s in model.backbone_stages if s.stride <= max_stride and s.name != STEM]
     stages = _wanted_stages(name, model.backbone_stages, out)
     behind_last = model.backbone_stages[model.backbone_stages.index(stages[-1]) + 1 :]
-    for part in (*model.head_parts, *(stage.name for stage in behind_last)):
-        if part in dict(model.named_children()):
-            delattr(model, part)
+    whole = model.state_dict()
+    if hasattr(model, "keep_stages"):
+        model.keep_stages([stage.name for stage in stages])
+    else:
+        for part in (*model.head_parts, *(stage.name for stage in behind_last)):
+            if part in dict(model.named_children()):
+                delattr(model, part)
+    # What published weights may hold and this module does without.
+    left_out = (name.rpartition(".")[0] for name in whole.keys() - model.state_dict().keys())
+    model.head_parts = (*model.head_parts, *sorted(set(left_out)))  # type: ignore[misc]
     if norm == "frozen":
         freeze_batch_norms(model, eps=norm_eps)
     # Not a wrapper: a wrapper's prefix would part the names from those of published weights.

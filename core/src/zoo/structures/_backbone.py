@@ -15,11 +15,14 @@ class Stage:
         name: of the stage in the model ("layer1").
         channels: of its map.
         stride: px of the image for one px of the map.
+        context_px: how far beyond its own ``stride`` px the image can change a px of the map;
+            None where that is not known, or everywhere.
     """
 
     name: str
     channels: int
     stride: int
+    context_px: int | None = None
 
 
 @dataclass(frozen=True)

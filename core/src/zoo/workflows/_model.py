@@ -38,12 +38,23 @@ def build_planned_model(
     model = build_model(
         plan.model.full_name, num_classes=num_classes, registry=registry, **plan.model_options
     )
-    if config.model.weights and not restored:
-        tensors = read_named_weights(plan, message=message)
-        message(str(load_weights(model, tensors)))
+    if not restored:
+        _load_named_weights(model, plan, message)
     freeze_parts(model, config.model.freeze)
     memory_format = torch.channels_last if config.machine.channels_last else torch.contiguous_format
     model.to(device, memory_format=memory_format)  # type: ignore[call-overload]
     if config.machine.compile:
         model.compile()
     return model
+
+
+def _load_named_weights(model: nn.Module, plan: RunPlan, message: Callable[[str], None]) -> None:
+    """The weights that the config names, into the whole model or into its backbone alone."""
+    asked = plan.config.model
+    if asked.weights:
+        tensors = read_named_weights(plan.model_card, asked.weights, message=message)
+        message(str(load_weights(model, tensors)))
+    if asked.backbone_weights and plan.backbone_card:
+        tensors = read_named_weights(plan.backbone_card, asked.backbone_weights, message=message)
+        part = plan.model_card.backbone_option
+        message(f"{part}: {load_weights(model.get_submodule(part), tensors)}")

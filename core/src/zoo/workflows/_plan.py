@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from inspect import signature
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from zoo.cards import DatasetCard, InputSpec, ModelCard, TaskCard, WeightsCard
@@ -15,6 +17,7 @@ from zoo.config import (
     dump_config,
     resolve,
 )
+from zoo.errors import ConfigError
 from zoo.registry import Entry, Registry
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ class RunPlan:
     Attributes:
         resolved: the config, and where each value came from.
         source: of the data, as ``zoo.data.open_source`` takes it.
+        backbone: that the model is built on, where it is one of the registry.
         model_options, task_options, transforms, callbacks: in the types that factories ask for.
     """
 
@@ -35,6 +39,7 @@ class RunPlan:
     model: Entry
     task: Entry
     source: str
+    backbone: Entry | None
     model_options: dict[str, Any]
     task_options: dict[str, Any]
     transforms: dict[str, Any]
@@ -62,6 +67,11 @@ class RunPlan:
         return cast(ModelCard, self.model.card)
 
     @property
+    def backbone_card(self) -> ModelCard | None:
+        """The card of the model's backbone."""
+        return cast(ModelCard, self.backbone.card) if self.backbone else None
+
+    @property
     def in_channels(self) -> int:
         """Channels that the model sees."""
         return int(self.model_options.get("in_channels", self.model_card.input.channels))
@@ -69,8 +79,11 @@ class RunPlan:
     @property
     def input(self) -> InputSpec:
         """The images that the model sees: the weights' preprocessing at this run's size."""
-        preprocess = {w.name: w.preprocess for w in self.model_card.weights}
-        spec = preprocess.get(self.config.model.weights or "", self.model_card.input)
+        spec = _input_of(self.model_card, self.config.model.weights)
+        if self.config.model.backbone_weights and self.backbone_card:
+            theirs = _input_of(self.backbone_card, self.config.model.backbone_weights)
+            theirs = theirs.at(channels=spec.channels)
+            spec = replace(spec, mean=theirs.mean, std=theirs.std)
         return spec.at(size_px=self.config.data.image_size, channels=self.in_channels)
 
 
@@ -121,18 +134,20 @@ def check_plan(resolved: ResolvedConfig, registry: Registry) -> RunPlan:
     task_factory = registry.load(task)
     optimizer_options(config, origins)
     build_curve(config, origins)
+    model_options = check_options(
+        "model",
+        registry.load(model),
+        config.model.options,
+        provided={"num_classes", *cast(ModelCard, model.card).options},
+        origins=origins,
+    )
     return RunPlan(
         resolved=resolved,
         model=model,
         task=task,
         source=config.data.source or cast(TaskCard, task.card).default_dataset,
-        model_options=check_options(
-            "model",
-            registry.load(model),
-            config.model.options,
-            provided={"num_classes", *model.card.options},
-            origins=origins,
-        ),
+        backbone=_backbone_of(model, model_options, config, registry),
+        model_options=model_options,
         task_options=check_options(
             "task", task_factory, config.task.options, provided=("classes",), origins=origins
         ),
@@ -140,7 +155,7 @@ def check_plan(resolved: ResolvedConfig, registry: Registry) -> RunPlan:
             "transforms",
             task_factory.transforms_schema(),  # type: ignore[attr-defined]
             config.transforms.options,
-            provided=("train", "spec", "seed", "num_classes"),
+            provided=("self", "split", "train", "spec", "seed", "num_classes"),
             origins=origins,
         ),
         callbacks={
@@ -165,13 +180,46 @@ def _settle(plan: RunPlan) -> RunPlan:
     from zoo.training import optimizer_defaults
 
     config, resolved = plan.config, plan.resolved
-    if config.model.weights is not None:
-        weights = resolve_weights(plan.model_card, config.model.weights)
-        if not isinstance(weights, WeightsCard):
-            resolved = overlay(resolved, Layer("", {"model": {"weights": str(weights.absolute())}}))
+    for key, card in (("weights", plan.model_card), ("backbone_weights", plan.backbone_card)):
+        asked = getattr(config.model, key)
+        weights = resolve_weights(card, asked) if card and asked else None
+        if isinstance(weights, Path):
+            resolved = overlay(resolved, Layer("", {"model": {key: str(weights.absolute())}}))
     defaults = {"optimizer": optimizer_defaults(config)}
     layer = Layer(f"default of {config.optimizer.name}", defaults)
     return replace(plan, resolved=overlay(resolved, layer))
+
+
+def _backbone_of(
+    model: Entry, options: Mapping[str, Any], config: RunConfig, registry: Registry
+) -> Entry | None:
+    """The backbone that the card, the user or the builder's default names.
+
+    Raises:
+        UnknownNameError: nobody has such a model.
+        ConfigError: weights are given for a backbone, and there is none, or for the whole as well.
+    """
+    card = cast(ModelCard, model.card)
+    name, option = None, card.backbone_option
+    if option:
+        default = signature(registry.load(model)).parameters[option].default
+        name = {**card.options, **options}.get(option, default)
+    if config.model.backbone_weights and name is None:
+        raise ConfigError(
+            f"model.backbone_weights: {card.name} is built on no backbone of the registry",
+            f"Name one, as in --set model.{option}=resnet34." if option else "Use --weights.",
+        )
+    if config.model.backbone_weights and config.model.weights:
+        raise ConfigError(
+            "model.weights and model.backbone_weights are both given",
+            "The first are for the whole model, its backbone too; leave one out.",
+        )
+    return None if name is None else registry.get("model", name)
+
+
+def _input_of(card: ModelCard, weights: str | None) -> InputSpec:
+    """The preprocessing of published weights, or the model's own."""
+    return {w.name: w.preprocess for w in card.weights}.get(weights or "", card.input)
 
 
 def _recipe_layer(name: str, registry: Registry, *, on_card_of: Entry) -> Layer:
@@ -189,15 +237,17 @@ def _dataset_layers(source: str, registry: Registry) -> list[Layer]:
     return []
 
 
-def read_named_weights(plan: RunPlan, *, message: Callable[[str], None]) -> dict[str, Tensor]:
-    """The tensors of ``model.weights``: a published set, fetched if need be, or a file.
+def read_named_weights(
+    card: ModelCard, name_or_file: str, *, message: Callable[[str], None]
+) -> dict[str, Tensor]:
+    """The tensors of a published set of the model, fetched if need be, or of a file.
 
     Raises:
         WeightsError: they cannot be had, or are not what was published.
     """
     from zoo.checkpoint import fetch_weights, read_weights, resolve_weights
 
-    chosen = resolve_weights(plan.model_card, str(plan.config.model.weights))
+    chosen = resolve_weights(card, name_or_file)
     if isinstance(chosen, WeightsCard):
         chosen = fetch_weights(chosen, message=message)
     return read_weights(chosen)

@@ -118,6 +118,7 @@ class BasicBlock(nn.Module):
     """Two 3x3 convolutions (figure 5, left)."""
 
     expansion: ClassVar[int] = 1
+    convs3x3: ClassVar[int] = 2
 
     def __init__(self, in_channels: int, channels: int, stride: int, spec: BlockSpec) -> None:
         super().__init__()
@@ -153,6 +154,7 @@ class Bottleneck(nn.Module):
     """
 
     expansion: ClassVar[int] = 4
+    convs3x3: ClassVar[int] = 1
 
     def __init__(self, in_channels: int, channels: int, stride: int, spec: BlockSpec) -> None:
         super().__init__()
@@ -242,15 +244,15 @@ class ResNet(nn.Module):
         if stem == "imagenet":
             self.conv1 = nn.Conv2d(in_channels, width, 7, stride=2, padding=3, bias=False)
             self.maxpool: nn.Module = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
-            stem_stride, stride = 2, 4
+            stem_stride, stride, stem_context_px, context_px = 2, 4, 3, 5
         else:
             self.conv1 = conv3x3(in_channels, width)
             self.maxpool = nn.Identity()
-            stem_stride, stride = 1, 1
+            stem_stride, stride, stem_context_px, context_px = 1, 1, 1, 1
         self.bn1 = spec.norm(width)
         self.relu = nn.ReLU(inplace=True)
 
-        stages = [Stage("stem", width, stem_stride)]
+        stages = [Stage("stem", width, stem_stride, stem_context_px)]
         last = max(sum(depths) - 1, 1)
         specs = iter([replace(spec, drop_rate=spec.drop_rate * i / last) for i in range(last + 1)])
         for index, (depth, stage_channels) in enumerate(zip(depths, channels, strict=True)):
@@ -259,8 +261,10 @@ class ResNet(nn.Module):
             layer = make_stage(block, width, stage_channels, stage_stride, stage_specs)
             self.add_module(f"layer{index + 1}", layer)
             width = stage_channels * block.expansion
+            # A 3x3 convolution sees one px further: of the map before it, for the first.
+            context_px += stride + (depth * block.convs3x3 - 1) * stride * stage_stride
             stride *= stage_stride
-            stages.append(Stage(f"layer{index + 1}", width, stride))
+            stages.append(Stage(f"layer{index + 1}", width, stride, context_px))
         self.backbone_stages = tuple(stages)
 
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))

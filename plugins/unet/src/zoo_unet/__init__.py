@@ -1,0 +1,1 @@
+"""U-Nets as a plugin of zoo."""
