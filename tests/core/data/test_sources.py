@@ -293,7 +293,6 @@ def test_one_class_is_too_few_and_an_inner_folder_is_suggested(
         (["data.csv"], "not recognised", "Did you mean .*data.csv"),
         (["val/a/1.png", "val/b/1.png"], "has val, and no train folder", "name .*/val itself"),
         (["Annotations/x.txt", "JPEGImages/1.png"], "looks like Pascal VOC", "say folders:"),
-        (["images/1.png", "masks/1.png"], "looks like images with masks", "say folders:"),
         (["images/train/1.png", "labels/train/1.txt"], "looks like YOLO", "say folders:"),
     ],
 )

@@ -13,6 +13,7 @@ from zoo.cli._progress import progress_bar
 
 if TYPE_CHECKING:
     from zoo.data import SourceCheck
+    from zoo.data._check import SplitCheck
 
 _SHOWN = 20
 """Files, groups or classes that are listed; the rest is counted, and in ``--json``."""
@@ -80,12 +81,19 @@ def _print_classes(found: SourceCheck) -> None:
     print_table(
         ("class", *found.splits),
         [
-            (name, *(f"{check.classes[name]:,}" for check in found.splits.values()))
+            (name, *(_class_text(check, name) for check in found.splits.values()))
             for name in names[:_SHOWN]
         ],
     )
     if len(names) > _SHOWN:
         print_answer(f"and {len(names) - _SHOWN} more classes")
+
+
+def _class_text(check: SplitCheck, name: str) -> str:
+    """Images of a class; with masks, those that show it and its share of all pixels."""
+    total = sum(check.pixels.values())
+    share = f" ({100 * check.pixels[name] / total:.2f} %)" if total else ""
+    return f"{check.classes[name]:,}{share}"
 
 
 def _print_list(title: str, lines: list[str]) -> None:

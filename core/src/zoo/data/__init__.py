@@ -1,5 +1,6 @@
 """Yield verified, seeded, resumable batches from files as people have them."""
 
+from zoo.data._border_weights import weigh_borders
 from zoo.data._check import SourceCheck, check_source
 from zoo.data._dataset import Dataset, ResidentDataset
 from zoo.data._decode import decode_image
@@ -8,6 +9,7 @@ from zoo.data._digits import digits
 from zoo.data._image_transforms import image_transforms
 from zoo.data._loader import Loader
 from zoo.data._mask_transforms import mask_transforms
+from zoo.data._masked_files import MaskedFiles
 from zoo.data._order import epoch_batches, evaluation_batches
 from zoo.data._resident import Resident
 from zoo.data._source import Source, open_source
@@ -18,6 +20,7 @@ __all__ = [
     "BatchTransform",
     "Dataset",
     "Loader",
+    "MaskedFiles",
     "Resident",
     "ResidentDataset",
     "Source",
@@ -33,4 +36,5 @@ __all__ = [
     "mask_transforms",
     "open_source",
     "torchvision_splits",
+    "weigh_borders",
 ]

@@ -10,14 +10,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import torch
+
 from zoo.data._dataset import Dataset
 from zoo.data._decode import image_header
-from zoo.data._files import ImageFiles
+from zoo.data._files import FileDataset, ImageFiles
+from zoo.data._masked_files import MaskedFiles
 from zoo.data._source import Source
 from zoo.errors import DataError
+from zoo.structures import IGNORED, Sample
 
 _USUAL_MODES = ("RGB", "L")
 _IMBALANCED = 10
+_NAMED = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +43,16 @@ class SplitCheck:
 
     Attributes:
         images: their number, unreadable ones included.
-        classes: images of each class, by name.
+        classes: images of each class, by name; with masks, those that show it.
+        pixels: of each class over the masks, by name, and of those that are "ignored"; nothing
+            without masks.
         width_px, height_px: of the readable images; None where there are none.
         modes: images of each of Pillow's modes ("RGB", "L", "P", "CMYK", ...).
     """
 
     images: int
     classes: Mapping[str, int]
+    pixels: Mapping[str, int]
     width_px: Spread | None
     height_px: Spread | None
     modes: Mapping[str, int]
@@ -59,8 +67,8 @@ class SourceCheck:
         splits: by name.
         bad_images: what is wrong with each file that cannot be decoded, by its path.
         across_splits: groups of files with the same content in more than one split.
-        across_classes: groups of files with the same content and different classes.
-        repeated: files whose content another file of the same split and class has.
+        across_classes: groups of files with the same content and different classes or masks.
+        repeated: files whose content another file of the same split and class (or mask) has.
         problems: sentences about what makes training or its scores wrong.
         notes: sentences about what one should know.
     """
@@ -98,7 +106,11 @@ def check_source(
     everything = [image for images in found.values() for image in images]
     bad = {image.name: image.fault for image in everything if image.fault}
     across_splits, across_classes, repeated = _duplicates(everything)
-    splits = {split: _summarise(images, source.classes) for split, images in found.items()}
+    masked = any(isinstance(image.truth, bytes) for image in everything)
+    masks = [of for of in source.splits.values() if isinstance(of, MaskedFiles)]
+    splits = {
+        split: _summarise(images, source.classes, masks=masked) for split, images in found.items()
+    }
     return SourceCheck(
         name=source.name,
         layout=source.layout,
@@ -107,43 +119,48 @@ def check_source(
         across_splits=across_splits,
         across_classes=across_classes,
         repeated=repeated,
-        problems=_problems(splits, bad, across_splits, across_classes),
-        notes=_notes(splits, repeated),
+        problems=_problems(splits, bad, across_splits, across_classes, masks),
+        notes=_notes(splits, repeated, masks),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Image:
-    """What is known of one image; ``fault`` is empty for a good one."""
+    """What is known of one image; ``fault`` is empty for a good one.
+
+    ``pixels`` are those of each class, by its number; one pixel for an image with a label.
+    """
 
     name: str
     split: str
-    label: int
-    content: bytes
-    width: int
-    height: int
-    mode: str
-    fault: str
+    truth: object
+    pixels: Mapping[int, int]
+    content: bytes = b""
+    width: int = 0
+    height: int = 0
+    mode: str = ""
+    fault: str = ""
 
 
 def _inspect_all(split: str, dataset: Dataset) -> Iterator[_Image]:
-    inspect = _inspect_file if isinstance(dataset, ImageFiles) else _inspect_resident
+    inspect = _inspect_file if isinstance(dataset, FileDataset) else _inspect_resident
     # Pillow decodes without holding the interpreter's lock, so threads are enough.
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
         yield from pool.map(lambda index: inspect(split, dataset, index), range(len(dataset)))
 
 
 def _inspect_file(split: str, dataset: Dataset, index: int) -> _Image:
-    assert isinstance(dataset, ImageFiles)  # noqa: S101
-    path, label = dataset.path(index), int(dataset.labels[index])
+    assert isinstance(dataset, FileDataset)  # noqa: S101
+    path = dataset.path(index)
     try:
         width, height, mode = image_header(path)
-        dataset.load(index)
+        truth, pixels = _truth(dataset.load(index))
         content = hashlib.sha256(path.read_bytes()).digest()
     except (DataError, OSError) as error:
         fault = error.cause if isinstance(error, DataError) else str(error)
-        return _Image(str(path), split, label, b"", 0, 0, "", fault)
-    return _Image(str(path), split, label, content, width, height, mode, "")
+        own = {int(dataset.labels[index]): 1} if isinstance(dataset, ImageFiles) else {}
+        return _Image(str(path), split, None, own, fault=fault)
+    return _Image(str(path), split, truth, pixels, content, width, height, mode)
 
 
 def _inspect_resident(split: str, dataset: Dataset, index: int) -> _Image:
@@ -151,8 +168,19 @@ def _inspect_resident(split: str, dataset: Dataset, index: int) -> _Image:
     channels, height, width = sample.image.shape
     content = hashlib.sha256(sample.image.contiguous().numpy().tobytes()).digest()
     mode = {1: "L", 3: "RGB", 4: "RGBA"}.get(channels, f"{channels} channels")
-    label = int(sample.targets["labels"])
-    return _Image(dataset.describe(index), split, label, content, width, height, mode, "")
+    truth, pixels = _truth(sample)
+    return _Image(dataset.describe(index), split, truth, pixels, content, width, height, mode)
+
+
+def _truth(sample: Sample) -> tuple[object, Mapping[int, int]]:
+    """What must be equal for images of equal content, and the pixels of each class."""
+    if "labels" in sample.targets:
+        label = int(sample.targets["labels"])
+        return label, {label: 1}
+    mask = torch.as_tensor(sample.targets["masks"])
+    counts = torch.bincount(mask.flatten()).tolist()
+    truth = hashlib.sha256(mask.contiguous().numpy().tobytes()).digest()
+    return truth, {number: count for number, count in enumerate(counts) if count}
 
 
 def _duplicates(images: Sequence[_Image]) -> tuple[list[list[str]], list[list[str]], int]:
@@ -168,18 +196,24 @@ def _duplicates(images: Sequence[_Image]) -> tuple[list[list[str]], list[list[st
         names = [image.name for image in group]
         if len({image.split for image in group}) > 1:
             across_splits.append(names)
-        if len({image.label for image in group}) > 1:
+        if len({image.truth for image in group}) > 1:
             across_classes.append(names)
-        repeated += len(group) - len({(image.split, image.label) for image in group})
+        repeated += len(group) - len({(image.split, image.truth) for image in group})
     return across_splits, across_classes, repeated
 
 
-def _summarise(images: Sequence[_Image], classes: Sequence[str]) -> SplitCheck:
-    counts = Counter(image.label for image in images)
+def _summarise(images: Sequence[_Image], classes: Sequence[str], *, masks: bool) -> SplitCheck:
     good = [image for image in images if not image.fault]
+    occurs: Counter[int] = Counter()
+    pixels: Counter[int] = Counter()
+    for image in images:
+        occurs.update(image.pixels.keys())
+        pixels.update(image.pixels)
+    named = {**dict(enumerate(classes)), IGNORED: "ignored"}
     return SplitCheck(
         images=len(images),
-        classes={name: counts[label] for label, name in enumerate(classes)},
+        classes={name: occurs[number] for number, name in enumerate(classes)},
+        pixels={name: pixels[number] for number, name in named.items()} if masks else {},
         width_px=_spread([image.width for image in good]),
         height_px=_spread([image.height for image in good]),
         modes=dict(Counter(image.mode for image in good).most_common()),
@@ -197,6 +231,7 @@ def _problems(
     bad: Mapping[str, str],
     across_splits: Sequence[Sequence[str]],
     across_classes: Sequence[Sequence[str]],
+    masks: Sequence[MaskedFiles],
 ) -> list[str]:
     problems = []
     if bad:
@@ -207,15 +242,22 @@ def _problems(
             " too good"
         )
     if across_classes:
-        problems.append(f"{_count(len(across_classes), 'image')} in more than one class")
+        what = "with more than one mask" if masks else "in more than one class"
+        problems.append(f"{_count(len(across_classes), 'image')} {what}")
+    unused = sorted({name for split in masks for name in split.unused_masks})
+    if unused:
+        shown = ", ".join(unused[:_NAMED]) + (", ..." if len(unused) > _NAMED else "")
+        problems.append(f"{_count(len(unused), 'mask')} without an image: {shown}")
     absent = [name for name, count in splits["train"].classes.items() if count == 0]
     if absent:
         problems.append(f"no training images of {', '.join(absent)}")
     return problems
 
 
-def _notes(splits: Mapping[str, SplitCheck], repeated: int) -> list[str]:
-    notes = []
+def _notes(
+    splits: Mapping[str, SplitCheck], repeated: int, masks: Sequence[MaskedFiles]
+) -> list[str]:
+    notes = [f"in the masks: {masks[0].mask_classes.described()}"] if masks else []
     if repeated:
         notes.append(f"{_count(repeated, 'file')} repeated within a split and class")
     for split, check in splits.items():
@@ -226,6 +268,8 @@ def _notes(splits: Mapping[str, SplitCheck], repeated: int) -> list[str]:
         missing = [name for name, count in check.classes.items() if count == 0]
         if missing and split != "train":
             notes.append(f"{split} has no images of {', '.join(missing)}")
+    if any(splits["train"].pixels.values()):
+        return notes  # background is on every image
     counts = splits["train"].classes
     rare, frequent = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
     if 0 < counts[rare] * _IMBALANCED <= counts[frequent]:

@@ -51,6 +51,8 @@ _SUFFIXES_BY_FORMAT = {
 """No EPS (it would start Ghostscript), and nothing that is a document or a movie."""
 IMAGE_SUFFIXES = frozenset(chain.from_iterable(_SUFFIXES_BY_FORMAT.values()))
 """Of the files that are taken for images; what decodes them is decided by their content."""
+_ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
+"""The EXIF tag of the orientation, and its values that exchange height and width."""
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
@@ -73,16 +75,16 @@ def decode_image(
     if channels not in _MODES:
         raise DataError(f"images have no {channels} channels", "Use 1 (grey), 3 (RGB) or 4 (RGBA).")
     name = "image" if isinstance(source, bytes) else str(source)
-    content = source if isinstance(source, bytes) else _read(source)
+    content = source if isinstance(source, bytes) else read_bytes(source)
     try:
-        with _quiet_pillow():
-            image = _open(content, name, max_pixels)
+        with quiet_pillow():
+            image = open_image(content, name, max_pixels)
             _check_white(image, name)
-            pixels = np.array(_to_mode(_upright(image), _MODES[channels]))
+            pixels = np.array(_to_mode(upright(image), _MODES[channels]))
     except DataError:
         raise
     except Exception as error:  # decoders of broken files raise nearly anything
-        raise _damaged(name, error) from error
+        raise damaged(name, error) from error
     if channels == 1:
         pixels = pixels[:, :, None]
     return torch.from_numpy(pixels).permute(2, 0, 1)
@@ -94,15 +96,32 @@ def image_header(path: Path) -> tuple[int, int, str]:
     Raises:
         DataError: the file is no image.
     """
-    with _quiet_pillow():
-        image = _open(_read(path), str(path), MAX_PIXELS)
+    with quiet_pillow():
+        image = open_image(read_bytes(path), str(path), MAX_PIXELS)
         return image.width, image.height, image.mode
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """Height and width in px of an image as it is looked at, without decoding.
+
+    Raises:
+        DataError: the file is no image.
+    """
+    with quiet_pillow():
+        image = open_image(read_bytes(path), str(path), MAX_PIXELS)
+        turned = image.getexif().get(_ORIENTATION, 1) in _TURNED
+    return (image.width, image.height) if turned else (image.height, image.width)
 
 
 _SKIP = "Repair or remove it, or leave bad images out with --on-bad-image skip."
 
 
-def _read(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """The content of an image file.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -112,7 +131,7 @@ def _read(path: Path) -> bytes:
         raise DataError(f"{path} cannot be read: {error.strerror or error}", _SKIP) from error
 
 
-def _open(content: bytes, name: str, max_pixels: int) -> Image.Image:
+def open_image(content: bytes, name: str, max_pixels: int) -> Image.Image:
     """The image with its header read and nothing decoded."""
     if not content:
         raise DataError(f"{name} is empty (0 bytes)", _SKIP)
@@ -126,7 +145,7 @@ def _open(content: bytes, name: str, max_pixels: int) -> Image.Image:
             f"{name} is no image that can be read; it begins with {start!r}", _SKIP
         ) from None
     except Exception as error:  # readers of broken headers raise nearly anything
-        raise _damaged(name, error) from error
+        raise damaged(name, error) from error
     if image.width * image.height > max_pixels:
         raise DataError(
             f"{name} has {image.width} x {image.height} px, more than {max_pixels:,} in all", _SKIP
@@ -140,7 +159,7 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in _SUFFIXES_BY_FORMAT if name in Image.OPEN)
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def upright(image: Image.Image) -> Image.Image:
     """The first frame as it should be looked at."""
     image.load()
     try:
@@ -189,7 +208,8 @@ def _check_white(image: Image.Image, name: str) -> None:
     )
 
 
-def _damaged(name: str, error: Exception) -> DataError:
+def damaged(name: str, error: Exception) -> DataError:
+    """What to say of a file that a decoder fails on."""
     return DataError(f"{name} is damaged: {_in_a_line(error)}", _SKIP)
 
 
@@ -203,7 +223,7 @@ _quiet_scope: warnings.catch_warnings[None] | None = None
 
 
 @contextmanager
-def _quiet_pillow() -> Iterator[None]:
+def quiet_pillow() -> Iterator[None]:
     """Ignore the warnings of Pillow's own modules, and of nobody else, in any number of threads.
 
     ``catch_warnings`` alone is not safe with threads: it would put back the filters of another.

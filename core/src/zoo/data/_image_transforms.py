@@ -76,12 +76,12 @@ def image_transforms(  # noqa: PLR0913  (these are the options of [transforms])
     Raises:
         ConfigError: an option out of its range.
     """
-    _check_probabilities(flip=flip, erase=erase)
-    _check_sizes(train_size_px=train_size_px, resize_px=resize_px)
-    _check_range("scale", scale, high=1.0)
-    _check_range("ratio", ratio, high=float("inf"))
-    _check_range("short_side_px", short_side_px, high=float("inf"))
-    _check_numbers(shift=shift, lighting=lighting, mixup=mixup, cutmix=cutmix)
+    check_probabilities(flip=flip, erase=erase)
+    check_sizes(train_size_px=train_size_px, resize_px=resize_px)
+    check_range("scale", scale, high=1.0)
+    check_range("ratio", ratio, high=float("inf"))
+    check_range("short_side_px", short_side_px, high=float("inf"))
+    check_numbers(shift=shift, lighting=lighting, mixup=mixup, cutmix=cutmix)
     if (mixup or cutmix) and num_classes < 2:
         raise ConfigError("mixup and cutmix need at least two classes")
     if train and train_size_px is not None:
@@ -124,19 +124,22 @@ def image_transforms(  # noqa: PLR0913  (these are the options of [transforms])
     return Transforms(sample=sample if sample.does_anything else None, batch=batch)
 
 
-def _check_probabilities(**values: float) -> None:
+def check_probabilities(**values: float) -> None:
+    """Refuse what is not within 0 and 1."""
     for name, value in values.items():
         if not 0 <= value <= 1:
             raise ConfigError(f"transforms.{name} is {value}; a probability is within 0 and 1")
 
 
-def _check_numbers(**values: float) -> None:
+def check_numbers(**values: float) -> None:
+    """Refuse what is negative or infinite."""
     for name, value in values.items():
         if not 0 <= value < float("inf"):
             raise ConfigError(f"transforms.{name} is {value}; a number from 0 is needed")
 
 
-def _check_range(name: str, values: tuple[float, float], *, high: float) -> None:
+def check_range(name: str, values: tuple[float, float], *, high: float) -> None:
+    """Refuse what is no pair of positive numbers, the least first."""
     least, greatest = values
     if not 0 < least <= greatest <= high:
         raise ConfigError(
@@ -145,7 +148,8 @@ def _check_range(name: str, values: tuple[float, float], *, high: float) -> None
         )
 
 
-def _check_sizes(**values: int | None) -> None:
+def check_sizes(**values: int | None) -> None:
+    """Refuse lengths below 1 px."""
     for name, value in values.items():
         if value is not None and value < 1:
             raise ConfigError(f"transforms.{name} is {value}; at least 1 px is needed")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from zoo.data._csv import read_csv
-from zoo.data._files import ImageFiles, find_images, subfolders
+from zoo.data._files import FileDataset, find_images, subfolders
 from zoo.data._folders import read_folders
+from zoo.data._mask_folders import holds_masks, read_mask_folders
 from zoo.errors import DataError
 
-LAYOUTS: dict[str, Callable[..., dict[str, ImageFiles]]] = {
+LAYOUTS: dict[str, Callable[..., Mapping[str, FileDataset]]] = {
     "folders": read_folders,
     "csv": read_csv,
+    "masks": read_mask_folders,
 }
 
 """By name, as in ``layout:path``; each is called with the path and the channels to decode to."""
@@ -22,7 +24,6 @@ _NOT_READ = {
     "Pascal VOC": {"annotations", "jpegimages"},
     "COCO": {"annotations", "train2017"},
     "YOLO": {"images", "labels"},
-    "images with masks": {"images", "masks"},
 }
 """Layouts that would pass for class folders, by the folders (in lower case) that tell them."""
 
@@ -43,6 +44,8 @@ def recognise(path: Path) -> str:
             if packed
             else f"Give a folder of class folders, or csv:{path} if it lists path and label.",
         )
+    if holds_masks(path):
+        return "masks"
     folders = {folder.name.lower() for folder in subfolders(path)}
     for other, needed in _NOT_READ.items():
         if needed <= folders:
@@ -58,5 +61,6 @@ def recognise(path: Path) -> str:
         f"the layout of {path} is not recognised: it has no class folders"
         + (f", and {len(loose)} images in no folder" if loose else ""),
         "Looked for train/CLASS/*.jpg with val, valid, validation or test beside train, for"
-        " CLASS/*.jpg, and for a .csv file." + (f" Did you mean {tables[0]}?" if tables else ""),
+        " CLASS/*.jpg, for images/ with masks/, and for a .csv file."
+        + (f" Did you mean {tables[0]}?" if tables else ""),
     )

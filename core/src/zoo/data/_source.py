@@ -16,7 +16,7 @@ from zoo.cache import cache_folder
 from zoo.cards import DatasetCard
 from zoo.config import DataConfig
 from zoo.data._dataset import Dataset, Splits
-from zoo.data._files import ImageFiles
+from zoo.data._files import FileDataset
 from zoo.data._layouts import LAYOUTS, recognise
 from zoo.data._splitting import stratified_split
 from zoo.data._verify import leave_out_bad_images
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from zoo.registry import Registry
 
 Message = Callable[[str], None]
-_ROW = ("split", "size in bytes", "label")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +34,7 @@ class Source:
 
     Attributes:
         name: short, for messages and folder names ("digits", "photos").
-        layout: "registered", "folders" or "csv".
+        layout: "registered", or one of ``LAYOUTS``.
         splits: always "train" and "val"; "test" where there is one.
         classes: of every split.
         card: of a registered data set.
@@ -84,10 +83,16 @@ class Source:
         for name in sorted(now.keys() - before.keys()):
             return f"{name} is new"
         for name in sorted(now):
-            for what, is_, was in zip(_ROW, now[name], before[name], strict=True):
+            words = ("split", "size in bytes", self._truth_word)
+            for what, is_, was in zip(words, now[name], before[name], strict=True):
                 if is_ != was:
                     return f"{name} has another {what}: {is_}, and had {was}"
         return "the pixels differ"
+
+    @property
+    def _truth_word(self) -> str:
+        train = self.splits["train"]
+        return train.truth_word if isinstance(train, FileDataset) else "label"
 
 
 def open_source(
@@ -169,7 +174,7 @@ def _finish(
 ) -> Source:
     """Decode to the right channels, leave out bad images, and see to a validation split."""
     splits = {
-        split: replace(dataset, channels=channels) if isinstance(dataset, ImageFiles) else dataset
+        split: replace(dataset, channels=channels) if isinstance(dataset, FileDataset) else dataset
         for split, dataset in splits.items()
     }
     bad_images: dict[str, str] = {}
@@ -199,7 +204,7 @@ def _with_validation(splits: Splits, data: DataConfig, message: Message) -> Spli
         message("There is no val split: the test split is used to choose the best weights.")
         return {"train": splits["train"], "val": splits["test"]}
     ((_, whole),) = splits.items()
-    if not isinstance(whole, ImageFiles):
+    if not isinstance(whole, FileDataset):
         raise DataError("these data have no val split", "Give them one: train and val.")
     if not 0 < data.val_fraction < 1:
         raise DataError(
@@ -208,10 +213,11 @@ def _with_validation(splits: Splits, data: DataConfig, message: Message) -> Spli
         )
     keys = np.array([zlib.crc32(name.encode("utf-8", "surrogateescape")) for name in whole.names])
     train, val = stratified_split(
-        whole.labels.numpy(), data.val_fraction, seed=data.split_seed, keys=keys
+        whole.strata(), data.val_fraction, seed=data.split_seed, keys=keys
     )
+    by_class = " by class" if whole.strata().any() else ""
     message(
-        f"No val split: {len(val)} of {len(whole)} images are held out, drawn by class with"
+        f"No val split: {len(val)} of {len(whole)} images are held out, drawn{by_class} with"
         f" split seed {data.split_seed}."
     )
     return {"train": whole.only(train), "val": whole.only(val)}
@@ -229,17 +235,14 @@ def _nothing_found(source: str, registry: Registry) -> UnknownNameError:
 
 
 def _rows(dataset: Dataset) -> list[list[Any]]:
-    """Name, size and label of each image; nothing for data that are no files."""
-    if not isinstance(dataset, ImageFiles):
-        return []
-    rows = zip(dataset.names, dataset.sizes_bytes, dataset.labels.tolist(), strict=True)
-    return [list(row) for row in rows]
+    """Name, size and truth of each image; nothing for data that are no files."""
+    return [list(row) for row in dataset.rows()] if isinstance(dataset, FileDataset) else []
 
 
-def _by_name(splits: Mapping[str, list[list[Any]]]) -> dict[str, tuple[str, int, int]]:
-    """Split, size and label of each image."""
+def _by_name(splits: Mapping[str, list[list[Any]]]) -> dict[str, tuple[str, int, Any]]:
+    """Split, size and truth of each image."""
     return {
-        name: (split, size_bytes, label)
+        name: (split, size_bytes, truth)
         for split, rows in splits.items()
-        for name, size_bytes, label in rows
+        for name, size_bytes, truth in rows
     }

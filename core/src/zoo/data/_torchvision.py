@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,8 @@ def torchvision_splits(*, name: str, root: Path, download: bool) -> Splits:
 
 
 def _photos(name: str, folder: Path, *, download: bool) -> Splits:
+    if name == "flowers102":
+        _check_scipy(name)
     from torchvision import datasets
 
     class_name, splits = _PHOTOS[name]
@@ -58,10 +61,6 @@ def _photos(name: str, folder: Path, *, download: bool) -> Splits:
             split: build(folder, split=theirs, download=download)
             for split, theirs in splits.items()
         }
-    except ImportError as error:
-        raise DataError(
-            f"{name} needs the package {error.name}", f"pip install {error.name}"
-        ) from error
     except (OSError, RuntimeError) as error:
         cure = "" if download else "Add --download to fetch it."
         raise DataError(f"{name} in {folder}: {error}", cure) from error
@@ -113,14 +112,17 @@ def _unpack_imagenet(folder: Path) -> None:
             "Get the archives from https://image-net.org and put them there, or train/WNID and"
             " val/WNID folders of images.",
         )
+    _check_scipy("unpacking ImageNet")
     from torchvision.datasets import ImageNet
 
     try:
         for split in ("train", "val"):
             ImageNet(folder, split=split)
-    except ImportError as error:
-        raise DataError(
-            f"unpacking ImageNet needs the package {error.name}", f"pip install {error.name}"
-        ) from error
     except (OSError, RuntimeError) as error:
         raise DataError(f"ImageNet in {folder} cannot be unpacked: {error}") from error
+
+
+def _check_scipy(what: str) -> None:
+    """Before anything is downloaded: labels in MATLAB files cannot be read without it."""
+    if find_spec("scipy") is None:
+        raise DataError(f"{what} needs scipy", "pip install 'zoo-core[datasets]'")

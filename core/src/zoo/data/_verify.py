@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from zoo.data._dataset import Splits
-from zoo.data._files import ImageFiles
+from zoo.data._files import FileDataset
 from zoo.errors import DataError
 
 _NAMED = 5
@@ -23,7 +23,7 @@ def leave_out_bad_images(
     bad: dict[str, str] = {}
     for split, dataset in splits.items():
         kept[split] = dataset
-        if isinstance(dataset, ImageFiles):
+        if isinstance(dataset, FileDataset):
             faults = list(find_faults(dataset))
             bad.update(
                 (dataset.describe(i), fault) for i, fault in enumerate(faults) if fault is not None
@@ -36,7 +36,7 @@ def leave_out_bad_images(
     return kept, bad  # type: ignore[return-value]
 
 
-def find_faults(dataset: ImageFiles) -> Iterator[str | None]:
+def find_faults(dataset: FileDataset) -> Iterator[str | None]:
     """For each image in order, what is wrong with it or None."""
 
     def fault(index: int) -> str | None:

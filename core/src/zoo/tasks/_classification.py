@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -12,8 +11,14 @@ from zoo.data import image_transforms
 from zoo.errors import ConfigError, DataError
 from zoo.metrics import Accuracy, CalibrationError, ClassScores, ConfusionMatrix, Metric
 from zoo.structures import Batch, LossSum, Step
+from zoo.tasks._class_weights import (
+    balanced_weights,
+    check_class_weights,
+    check_settled,
+    class_weights_tensor,
+)
 from zoo.tasks._drawing import caption, padded, shortened
-from zoo.tasks._labels import balanced_weights, class_counts, count_lines
+from zoo.tasks._labels import class_counts, count_lines
 from zoo.tasks._losses import binary_cross_entropy, cross_entropy, image_count
 from zoo.tasks._task import Task
 
@@ -69,7 +74,7 @@ class ClassificationTask(Task):
         self.class_weights = class_weights
         self.top_k = top_k
         self._check_options()
-        self._weights = self._weights_tensor()
+        self._weights = class_weights_tensor(self.class_weights)
 
     def step(self, model: nn.Module, batch: Batch) -> Step:
         """One forward pass: the loss, and logits (b, k) as predictions."""
@@ -146,7 +151,7 @@ class ClassificationTask(Task):
         counts = {split: class_counts(dataset) for split, dataset in splits.items()}
         if self.class_weights == "balanced" and "train" in counts:
             self.class_weights = balanced_weights(self.classes, counts["train"])
-            self._weights = self._weights_tensor()
+            self._weights = class_weights_tensor(self.class_weights)
         return count_lines(self.classes, counts)
 
     def options(self) -> dict[str, Any]:
@@ -182,17 +187,8 @@ class ClassificationTask(Task):
         ]
         return {**top[0], "top": top}
 
-    def _weights_tensor(self) -> Tensor | None:
-        if self.class_weights is None or self.class_weights == "balanced":
-            return None
-        return torch.tensor(list(self.class_weights), dtype=torch.float32)
-
     def _weights_on(self, device: torch.device) -> Tensor | None:
-        if self.class_weights == "balanced":
-            raise ConfigError(
-                'class_weights = "balanced" has no training data to be balanced by',
-                "Call task.check_data(splits) with a train split, or give the weights as a list.",
-            )
+        check_settled(self.class_weights)
         if self._weights is not None and self._weights.device != device:
             self._weights = self._weights.to(device)
         return self._weights
@@ -211,20 +207,4 @@ class ClassificationTask(Task):
             raise ConfigError("task.target_threshold belongs to task.loss = binary_cross_entropy")
         if self.top_k < 1:
             raise ConfigError(f"task.top_k must be at least 1, not {self.top_k}")
-        self._check_weights()
-
-    def _check_weights(self) -> None:
-        weights = self.class_weights
-        if weights is None or weights == "balanced":
-            return
-        if isinstance(weights, str):
-            raise ConfigError(
-                f"task.class_weights: unknown value {weights!r}",
-                'Use "balanced" or a list with a number for each class.',
-            )
-        if len(weights) != self.num_classes:
-            raise ConfigError(
-                f"task.class_weights has {len(weights)} numbers for {self.num_classes} classes"
-            )
-        if not all(math.isfinite(w) and w >= 0 for w in weights) or not any(weights):
-            raise ConfigError("task.class_weights must be finite, not negative, and not all zero")
+        check_class_weights(self.class_weights, self.num_classes)

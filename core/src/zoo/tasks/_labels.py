@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from zoo.errors import DataError
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -28,26 +26,6 @@ def class_counts(dataset: Dataset) -> list[int] | None:
         return None
     counts = torch.bincount(torch.as_tensor(labels), minlength=len(dataset.classes))
     return [int(n) for n in counts]
-
-
-def balanced_weights(classes: Sequence[str], counts: Sequence[int] | None) -> list[float]:
-    """Weights n / (k n_c), with which every class counts alike and the mean weight is 1.
-
-    Raises:
-        DataError: the counts are unknown, or a class has no image.
-    """
-    if counts is None:
-        raise DataError(
-            'class_weights = "balanced": these data do not tell their labels without decoding',
-            "Give task.class_weights as a list.",
-        )
-    empty = [name for name, count in zip(classes, counts, strict=True) if count == 0]
-    if empty:
-        raise DataError(
-            f'class_weights = "balanced": no training image of {", ".join(empty[:5])}',
-            "Give task.class_weights as a list, or remove the class.",
-        )
-    return [sum(counts) / (len(counts) * count) for count in counts]
 
 
 def count_lines(classes: Sequence[str], counts: Mapping[str, Sequence[int] | None]) -> list[str]:

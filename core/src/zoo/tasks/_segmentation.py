@@ -7,11 +7,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from PIL import Image
 
-from zoo.data import mask_transforms
+from zoo.data import mask_transforms, weigh_borders
 from zoo.errors import ConfigError, DataError
 from zoo.metrics import Metric, RegionScores
 from zoo.structures import IGNORED, Batch, LossSum, Step
+from zoo.tasks._class_weights import (
+    balanced_weights,
+    check_class_weights,
+    check_settled,
+    class_weights_tensor,
+)
 from zoo.tasks._drawing import caption, mask_image, overlay, shortened
+from zoo.tasks._masks import check_usable, class_pixels, share_lines, unused_lines
 from zoo.tasks._pixel_losses import cross_entropy, dice, dice_count, pixel_count
 from zoo.tasks._task import Task
 from zoo.tasks._tiles import Tiles, dense_logits
@@ -49,7 +56,8 @@ class SegmentationTask(Task):
         ignore_index: number of a class whose pixels count in no loss and no metric.
         head: "softmax", a logit for each class; or "sigmoid", for two classes: one logit, of the
             second.
-        class_weights: how much a pixel of each class counts in all losses but dice.
+        class_weights: how much a pixel of each class counts in all losses but dice; "balanced"
+            makes every class of the training split count alike.
         focal_gamma: of the focal loss.
         border_weight: w0 of the border's weights.
         border_sigma_px: sigma of the border's weights.
@@ -74,7 +82,7 @@ class SegmentationTask(Task):
         ] = "cross-entropy",
         ignore_index: int = IGNORED,
         head: Literal["softmax", "sigmoid"] = "softmax",
-        class_weights: list[float] | None = None,
+        class_weights: Literal["balanced"] | list[float] | None = None,
         focal_gamma: float = 2.0,
         border_weight: float = 10.0,
         border_sigma_px: float = 5.0,
@@ -91,7 +99,7 @@ class SegmentationTask(Task):
         self.border_sigma_px = border_sigma_px
         self.tiles = Tiles(tile_px, overlap_px)
         self._check_options()
-        self._weights = None if class_weights is None else torch.tensor(class_weights)
+        self._weights = class_weights_tensor(class_weights)
 
     @property
     def num_classes(self) -> int:
@@ -138,13 +146,16 @@ class SegmentationTask(Task):
 
     def transforms(self, split: str, spec: InputSpec, *, seed: int, **options: Any) -> Transforms:
         """The transforms of ``zoo.data.mask_transforms``, whose keywords are the options."""
-        return mask_transforms(
+        transforms = mask_transforms(
             train=split == "train",
             spec=spec,
             seed=seed,
             num_classes=len(self.classes),
             **options,
         )
+        if self.loss != "border":
+            return transforms
+        return weigh_borders(transforms, weight=self.border_weight, sigma_px=self.border_sigma_px)
 
     def metrics(self, split: str) -> Mapping[str, Metric]:
         """Scores of regions."""
@@ -183,17 +194,28 @@ class SegmentationTask(Task):
         }
 
     def check_data(self, splits: Mapping[str, Dataset]) -> Sequence[str]:
-        """Refuses data that have no two classes.
+        """Shares of the classes; settles what "balanced" class weights are.
 
         Raises:
-            DataError: fewer than two classes.
+            DataError: fewer than two classes, masks that cannot be used, or a class to be
+                balanced without a pixel in training.
         """
         if len(self.classes) < 2:
             raise DataError(
-                f"the masks hold {len(self.classes)} class",
+                f"the masks hold one class, {self.classes[0]!r}" if self.classes else "no classes",
                 "Segmentation needs two or more; the background is one of them.",
             )
-        return ()
+        check_usable(splits)
+        pixels = {split: class_pixels(dataset) for split, dataset in splits.items()}
+        if self.class_weights == "balanced" and "train" in pixels:
+            counts = pixels["train"]
+            known = None if counts is None else counts[:-1]
+            self.class_weights = balanced_weights(self.classes, known)
+            self._weights = torch.tensor(self.class_weights)
+        return [
+            *share_lines(self.classes, pixels),
+            *unused_lines(splits),
+        ]
 
     def options(self) -> dict[str, Any]:
         """The options of this task."""
@@ -260,6 +282,7 @@ class SegmentationTask(Task):
         return {"mask": mask.clone(), "classes": found, "exact": exact}
 
     def _weights_on(self, device: torch.device) -> Tensor | None:
+        check_settled(self.class_weights)
         if self._weights is not None and self._weights.device != device:
             self._weights = self._weights.to(device)
         return self._weights
@@ -272,6 +295,7 @@ class SegmentationTask(Task):
                 f"task.head = sigmoid tells two classes apart, and there are {len(self.classes)}",
                 "Use task.head=softmax.",
             )
+        check_class_weights(self.class_weights, len(self.classes))
         if self.tiles.tile_px < 1 or (self.tiles.overlap_px or 0) < 0:
             raise ConfigError("task.tile_px must be at least 1, and task.overlap_px not negative")
 
