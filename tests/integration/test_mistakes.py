@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from safetensors.torch import save_file
 
 from zoo.cli._main import run
 from zoo.runs import RunFolder
+from zoo.training import Trainer
 
 FAST = "--device cpu --image-size 16 --max-steps 2 --workers 0"
 
@@ -383,3 +385,19 @@ def test_damaged_checkpoints_are_told_and_put_aside(zoo, workplace, monkeypatch,
     assert "looks like a bug" not in outcome.err
     (aside,) = Path("run/checkpoints").iterdir()
     assert aside.name.startswith(".corrupt-step-2")
+
+
+def test_a_model_that_cannot_be_compiled_is_told(zoo, monkeypatch, tmp_path):
+    # As torch's compiler fails without g++; it takes a minute to come to that.
+    failure = type("InvalidCxxCompiler", (RuntimeError,), {"__module__": "torch._inductor.exc"})
+    compiler = Mock(
+        side_effect=failure("No working C++ compiler found\n\nSet TORCHDYNAMO_VERBOSE=1")
+    )
+    monkeypatch.setattr(Trainer, "train_step", compiler)
+
+    outcome = zoo("train", "resnet20", "--compile", *words_of(FAST), "--output", tmp_path / "run")
+
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "the model cannot be compiled: No working C++ compiler found" in outcome.err
+    assert "Train without --compile" in outcome.err
+    assert "Traceback" not in outcome.err

@@ -196,6 +196,18 @@ def test_photo_sets_that_are_not_here_ask_for_download(tmp_path: Path, name: str
     assert "--download" in caught.value.cure
 
 
+def test_flowers_ask_for_scipy_before_they_are_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoo.data._torchvision.find_spec", lambda _: None)
+
+    with pytest.raises(DataError, match="flowers102 needs scipy") as caught:
+        torchvision_splits(name="flowers102", root=tmp_path, download=True)
+
+    assert caught.value.cure == "pip install 'zoo-core[datasets]'"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_pets_are_read_from_torchvisions_layout(
     tmp_path: Path, write_image: Callable[..., Path]
 ) -> None:
