@@ -62,6 +62,14 @@ def test_the_first_lines_say_what_is_trained_on_what_and_where_it_goes(plain, dr
     ]
 
 
+def test_a_task_without_classes_counts_none(summary, drive):
+    stream = io.StringIO()
+
+    drive(ConsoleReporter(replace(summary, num_classes=0), monitor="val/e", stream=stream), last=0)
+
+    assert "data      digits: 1,437 train, 360 val images\n" in stream.getvalue()
+
+
 def test_a_run_that_ends_before_its_epochs_says_so(summary, drive):
     stream = io.StringIO()
 
@@ -136,7 +144,7 @@ def test_the_monitored_metric_is_shown_whatever_its_name(summary, drive):
 
     drive(console, last=4)
 
-    assert "ece   0.0312  best" in stream.getvalue()
+    assert "ece   3.12 %  best" in stream.getvalue()
 
 
 def test_the_last_lines_say_how_it_ended_and_what_comes_next(plain, drive, result, tmp_path):

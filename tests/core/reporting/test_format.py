@@ -16,7 +16,7 @@ from zoo.reporting import (
 
 def test_the_examples_in_the_documentation_are_true():
     assert doctest.testmod(_format).failed == 0
-    assert doctest.testmod(_format).attempted == 5
+    assert doctest.testmod(_format).attempted == 6
 
 
 @pytest.mark.parametrize(
@@ -25,11 +25,16 @@ def test_the_examples_in_the_documentation_are_true():
         ("top1", 1.0, "100.00 %"),
         ("val/top5", 0.98333, "98.33 %"),
         ("topology", 0.5, "0.5000"),
+        ("macro_f1", 0.9, "90.00 %"),
+        ("ece", 0.125, "12.50 %"),
+        ("val/miou_foreground", 0.5, "50.00 %"),
+        ("val/within_10_deg_fraction", 0.5, "50.00 %"),
+        ("val/mean_error_deg", 4.5, "4.5000"),
         ("val/loss", 2.5, "2.5000"),
         ("loss", math.nan, "nan"),
     ],
 )
-def test_only_top_k_is_a_percentage(name, value, text):
+def test_fractions_are_percentages(name, value, text):
     assert format_metric(name, value) == text
 
 

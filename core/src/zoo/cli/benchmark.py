@@ -60,9 +60,10 @@ def benchmark(model: str, *, train: bool | None, json_: bool, **options: Any) ->
 def _print(result: BenchmarkResult) -> None:
     versions, cpu = result.environment["versions"], result.environment["cpu"]
     load = "" if result.load_average is None else f", load {result.load_average:.1f}"
+    classes = f", {result.num_classes} classes" if result.num_classes else ""
     print_answer(
         f"{result.model}: {count_text(result.num_params)} parameters, {result.gmacs:.3g} GMACs"
-        f" at {result.image_size_px} px, {result.num_classes} classes"
+        f" at {result.image_size_px} px{classes}"
     )
     print_answer(f"batches of {result.batch_size} on {result.device}, {result.rounds} rounds{load}")
     print_answer(f"{cpu['model']}, {cpu['usable']} cores; torch {versions['torch']}\n")

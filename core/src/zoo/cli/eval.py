@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 _WIDEST_MATRIX = 30
 """Classes; a wider confusion matrix fits no terminal."""
-_FRACTIONS = ("top", "macro_", "ece")
-"""How the names of metrics begin that are read as percentages."""
 
 
 @click.command("eval")
@@ -106,17 +105,15 @@ def _as_document(result: EvaluationResult) -> dict[str, Any]:
 
 
 def _print_summary(run: str, result: EvaluationResult) -> None:
+    from zoo.reporting import format_metric
+
     record = result.record
     weights = record.weights or f"step {record.step}{', moving average' if record.ema else ''}"
     print_answer(f"{run}: {record.model}, {weights}, {result.precision} on {result.device}")
     print_answer(f"{result.data}, {result.split}: {result.images:,} images\n")
     width = max(map(len, result.metrics))
     for name, value in result.metrics.items():
-        print_answer(f"{name:<{width}}  {_value_text(name, value):>8}")
-
-
-def _value_text(name: str, value: float) -> str:
-    return f"{100 * value:.2f} %" if name.startswith(_FRACTIONS) else f"{value:.4f}"
+        print_answer(f"{name:<{width}}  {format_metric(name, value):>8}")
 
 
 def _print_per_class(result: EvaluationResult) -> None:
@@ -132,7 +129,9 @@ def _print_per_class(result: EvaluationResult) -> None:
 
 
 def _cell(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{100 * value:.2f} %"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return "-" if math.isnan(value) else f"{100 * value:.2f} %"
 
 
 def _print_confusion(result: EvaluationResult) -> None:

@@ -7,14 +7,19 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-_PERCENT = re.compile(r"(?:.*/)?top\d+")
+_PERCENT = re.compile(
+    r"(?:.*/)?(?:top\d+|macro_\w+|ece|m(?:iou|dice)\w*|pixel_accuracy|\w+_fraction)"
+)
+"""Core's own names of fractions, and the ending that says so of any other."""
 
 
 def format_metric(name: str, value: float) -> str:
-    """A metric's value: top-k as per cent, everything else with four decimals.
+    """A metric's value: fractions as per cent, everything else with four decimals.
 
     >>> format_metric("val/top1", 0.98333), format_metric("loss", 0.06123)
     ('98.33 %', '0.0612')
+    >>> format_metric("val/within_10_deg_fraction", 0.928)
+    '92.80 %'
     """
     if not math.isfinite(value):
         return str(value)

@@ -28,7 +28,7 @@ class RunSummary:
         num_params: of the model as built.
         data: name of the source.
         split_sizes: images by split, "train" first.
-        num_classes: that users name.
+        num_classes: that users name; 0 where the task has none.
         device: as chosen, with the name of the GPU.
         precision: "fp32", "bf16" or "fp16".
         batch_size: images per optimizer step.
@@ -56,11 +56,12 @@ def start_lines(summary: RunSummary, progress: Progress) -> list[str]:
     recipe = f"recipe {summary.recipe}, " if summary.recipe else ""
     epochs = format_plural(summary.epochs, "epoch")
     steps = format_plural(progress.steps_per_epoch, "step")
+    classes = f", {summary.num_classes:,} classes" if summary.num_classes else ""
     is_cut = progress.total_steps < summary.epochs * progress.steps_per_epoch
     end = f", at most {format_plural(progress.total_steps, 'step')}" if is_cut else ""
     rows = {
         "model": f"{summary.model}, {format_count(summary.num_params)} parameters",
-        "data": f"{summary.data}: {splits} images, {summary.num_classes} classes",
+        "data": f"{summary.data}: {splits} images{classes}",
         "device": f"{summary.device}, {summary.precision}",
         "training": f"{recipe}{epochs} of {steps}{end}, batch size {summary.batch_size}",
         "output": str(summary.run.path) if summary.run else "nothing is kept",

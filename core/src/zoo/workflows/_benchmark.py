@@ -66,6 +66,7 @@ class BenchmarkResult:
     """The speeds of all variants, and what they were measured on.
 
     Attributes:
+        num_classes: that the task has names for; 0 where it has none.
         gmacs: multiply-adds of convolutions and linear layers for one image, in 10^9.
         load_average: of the machine over the minute before; None where the system does not say.
         environment: hardware and versions.
@@ -123,7 +124,7 @@ def benchmark(  # noqa: PLR0913 - the options of the verb
         device=describe_device(bench.device),
         batch_size=len(bench.batch),
         image_size_px=plan.input.size_px,
-        num_classes=bench.task.num_classes,
+        num_classes=len(bench.task.classes),
         num_params=total.num_params,
         gmacs=total.gmacs,
         rounds=rounds,

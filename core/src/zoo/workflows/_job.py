@@ -245,7 +245,7 @@ class Job:
             num_params=sum(p.numel() for p in self.model.parameters()),
             data=self.source.name,
             split_sizes={name: len(split) for name, split in self.source.splits.items()},
-            num_classes=self.task.num_classes,
+            num_classes=len(self.task.classes),
             device=describe_device(self.device),
             precision=self.config.machine.precision,
             batch_size=self.config.training.batch_size,
