@@ -27,6 +27,7 @@ def zoo_tasks() -> list[TaskCard]:
             summary="one class for each pixel",
             factory="zoo.tasks:SegmentationTask",
             default_dataset="digit-scenes",
+            recipe="default-segmentation",
         ),
     ]
 
@@ -59,7 +60,7 @@ def zoo_datasets() -> list[DatasetCard]:
             settings={
                 "data": {"image_size": 64},
                 "transforms": {"crop": "none", "flip": 0.0},
-                "training": {"batch_size": 16},
+                "training": {"epochs": 8, "batch_size": 16},
             },
         ),
         _torchvision(
@@ -154,6 +155,20 @@ def zoo_metrics() -> list[MetricCard]:
             task=SEGMENTATION,
             keys=("miou", "mdice", "miou_foreground", "mdice_foreground", "pixel_accuracy"),
         ),
+        MetricCard(
+            name="boundary-scores",
+            summary="how well outlines agree (Csurka 2013)",
+            factory="zoo.metrics:BoundaryScores",
+            task=SEGMENTATION,
+            keys=("boundary_f1",),
+        ),
+        MetricCard(
+            name="rand-score",
+            summary="how well segments agree as wholes (ISBI 2012); needs zoo-core[segmentation]",
+            factory="zoo.metrics:RandScore",
+            task=SEGMENTATION,
+            keys=("rand_score",),
+        ),
     ]
 
 
@@ -166,7 +181,13 @@ def zoo_recipes() -> list[RecipeCard]:
             summary="folders of some hundred to some thousand photos",
             factory="zoo.builtin:default_recipe",
             task=CLASSIFICATION,
-        )
+        ),
+        RecipeCard(
+            name="default-segmentation",
+            summary="folders of some ten to some thousand images with masks",
+            factory="zoo.builtin:default_segmentation_recipe",
+            task=SEGMENTATION,
+        ),
     ]
 
 
@@ -196,6 +217,24 @@ def default_recipe() -> dict[str, dict[str, Any]]:
         "optimizer": {"name": "sgd", "learning_rate": 0.05, "momentum": 0.9, "weight_decay": 5e-4},
         "schedule": {"name": "cosine", "warmup_epochs": 1.0},
         "training": {"epochs": 20, "batch_size": 32},
+    }
+
+
+def default_segmentation_recipe() -> dict[str, dict[str, Any]]:
+    """AdamW on random crops of images with masks, for any model.
+
+    In training, the image is enlarged or reduced by a factor of 0.75 to 1.5, cropped, mirrored in
+    half of the cases, and changed a little in brightness, contrast and saturation; the loss is
+    cross-entropy and Dice.  An evaluation sees whole images at their own size.
+
+    Command: ``zoo train MODEL --data FOLDER --recipe default-segmentation``.
+    """
+    return {
+        "task": {"loss": "cross-entropy+dice"},
+        "transforms": {"crop": "random", "scale": [0.75, 1.5], "flip": 0.5, "jitter": 0.2},
+        "optimizer": {"name": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-2},
+        "schedule": {"name": "cosine", "warmup_epochs": 1.0},
+        "training": {"epochs": 50, "batch_size": 8, "clip_norm": 1.0},
     }
 
 

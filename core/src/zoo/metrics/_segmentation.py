@@ -79,7 +79,7 @@ class RegionScores(Metric):
         """The means "miou" and "mdice", also without the first class, and "pixel_accuracy"."""
         scores = list(self.per_class().values())
         means = {
-            f"m{key}{ending}": _mean([score[key] for score in chosen])
+            f"m{key}{ending}": mean_of_known([score[key] for score in chosen])
             for ending, chosen in (("", scores), ("_foreground", scores[1:]))
             for key in ("iou", "dice")
         }
@@ -101,6 +101,7 @@ def _region_scores(right: int, labelled: int, predicted: int) -> dict[str, float
     }
 
 
-def _mean(values: Sequence[float]) -> float:
+def mean_of_known(values: Sequence[float]) -> float:
+    """The mean of what is not NaN; NaN where nothing is."""
     known = [value for value in values if not math.isnan(value)]
     return math.fsum(known) / len(known) if known else _NAN

@@ -9,7 +9,7 @@ from PIL import Image
 
 from zoo.data import mask_transforms, weigh_borders
 from zoo.errors import ConfigError, DataError
-from zoo.metrics import Metric, RegionScores
+from zoo.metrics import BoundaryScores, Metric, RandScore, RegionScores
 from zoo.structures import IGNORED, Batch, LossSum, Step
 from zoo.tasks._class_weights import (
     balanced_weights,
@@ -61,6 +61,8 @@ class SegmentationTask(Task):
         focal_gamma: of the focal loss.
         border_weight: w0 of the border's weights.
         border_sigma_px: sigma of the border's weights.
+        rand_score: whether evaluations also have the foreground-restricted Rand score of ISBI
+            2012; needs SciPy.
         tile_px: larger images are run in tiles that each answer for so many px on a side.
         overlap_px: how far a tile sees beyond that; default: as far as can matter to the network,
             which makes tiles exact. Less is blended, and approximate.
@@ -86,6 +88,7 @@ class SegmentationTask(Task):
         focal_gamma: float = 2.0,
         border_weight: float = 10.0,
         border_sigma_px: float = 5.0,
+        rand_score: bool = False,
         tile_px: int = 1024,
         overlap_px: int | None = None,
     ) -> None:
@@ -97,6 +100,7 @@ class SegmentationTask(Task):
         self.focal_gamma = focal_gamma
         self.border_weight = border_weight
         self.border_sigma_px = border_sigma_px
+        self.rand_score = rand_score
         self.tiles = Tiles(tile_px, overlap_px)
         self._check_options()
         self._weights = class_weights_tensor(class_weights)
@@ -158,9 +162,14 @@ class SegmentationTask(Task):
         return weigh_borders(transforms, weight=self.border_weight, sigma_px=self.border_sigma_px)
 
     def metrics(self, split: str) -> Mapping[str, Metric]:
-        """Scores of regions."""
-        regions = RegionScores(classes=self.classes, ignore_index=self.ignore_index)
-        return {"region-scores": regions}
+        """Scores of regions; but for "train" also of boundaries, and the Rand score if wanted."""
+        counted: dict[str, Any] = {"classes": self.classes, "ignore_index": self.ignore_index}
+        metrics: dict[str, Metric] = {"region-scores": RegionScores(**counted)}
+        if split != "train":
+            metrics["boundary-scores"] = BoundaryScores(**counted)
+        if split != "train" and self.rand_score:
+            metrics["rand-score"] = RandScore(**counted)
+        return metrics
 
     def draw(self, image: Image.Image, prediction: Mapping[str, Any]) -> Image.Image:
         """The image under the colours of its classes, over a strip that names them."""
@@ -227,6 +236,7 @@ class SegmentationTask(Task):
             "focal_gamma": self.focal_gamma,
             "border_weight": self.border_weight,
             "border_sigma_px": self.border_sigma_px,
+            "rand_score": self.rand_score,
             "tile_px": self.tiles.tile_px,
             "overlap_px": self.tiles.overlap_px,
         }

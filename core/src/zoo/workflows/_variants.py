@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
+from torch.nn import functional
 
 from zoo.config import Layer
 from zoo.data import Loader, open_source
@@ -71,11 +72,12 @@ class Bench:
         self.task.check_data(source.splits)
         split, size = source.splits["train"], config.training.batch_size
         keys = [SampleKey(0, number % len(split), number // len(split)) for number in range(size)]
-        # Of an evaluation: its images have the plan's size, whatever a recipe trains at.
+        # Of an evaluation: what a recipe does in training would be measured with the model.
         transforms = self.task.transforms("val", plan.input, seed=0, **plan.transforms)
         loader = Loader(split, transforms.sample, workers=0, fill=transforms.fill)
         with self.explained(PLAIN):
-            self.batch = transforms.batch(next(iter(loader.batches([keys]))).to(self.device))
+            batch = transforms.batch(next(iter(loader.batches([keys]))).to(self.device))
+            self.batch = _at_size(batch, plan.input.size_px)
         self._data = TrainingData(
             images=size, loader=loader, plan=lambda _epoch: [keys], transform=_as_it_is
         )
@@ -153,6 +155,24 @@ class Bench:
                 f"{self._plan.model.card.name} ({variant.name}) fails on {batch}: {text}",
                 "Try another --batch-size or --image-size.",
             ) from error
+
+
+def _at_size(batch: Batch, size_px: int) -> Batch:
+    """The batch at the plan's size, where an evaluation leaves images as large as they are."""
+    size = (size_px, size_px)
+    if batch.images.shape[-2:] == size:
+        return batch
+    maps = {name: target for name, target in batch.targets.items() if target.ndim == 3}
+    scaled = {
+        name: functional.interpolate(target[:, None].float(), size=size)[:, 0].to(target.dtype)
+        for name, target in maps.items()
+    }
+    return replace(
+        batch,
+        images=functional.interpolate(batch.images, size=size),
+        sizes=torch.tensor(size).expand(len(batch), 2),
+        targets={**batch.targets, **scaled},
+    )
 
 
 def _as_it_is(batch: Batch) -> Batch:
