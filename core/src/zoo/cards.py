@@ -71,7 +71,8 @@ class WeightsCard:
         sha256: the published hash, or the prefix (at least 8 hex digits) that is published; ""
             where none is: what the first download brings is noted, and checked from then on.
         preprocess: the evaluation preprocessing the accuracy was measured with.
-        classes: resource with one class name a line, ``"package:file.txt"``.
+        classes: resource with one class name a line, ``"package:file.txt"``; "" where the weights
+            have no classifier, or one whose classes nobody names.
         metrics: as published, fractions of 1 (``{"top1": 0.76130}``).
     """
 

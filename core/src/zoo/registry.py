@@ -107,6 +107,21 @@ class Registry:
             self._notify(f"{kind} {name!r} is taken from {heirs[0].name}:{name}")
         return self._entry(kind, heirs[0].name, name)
 
+    def task_of(self, model: Entry) -> Entry:
+        """The task that a model's card names.
+
+        Raises:
+            UsageError: nothing that is installed has it.
+        """
+        task = getattr(model.card, "task", "")
+        try:
+            return self.get("task", task, on_card_of=model)
+        except UnknownNameError as error:
+            raise UsageError(
+                f"{model.full_name} is for the task {task!r}, which nothing installed can do",
+                "`zoo list tasks` shows the tasks, and `zoo list --task NAME` the models of one.",
+            ) from error
+
     def entries(
         self, kind: str, pattern: str | None = None, *, bridges: bool = True
     ) -> list[Entry]:

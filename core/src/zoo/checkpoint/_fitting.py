@@ -47,11 +47,14 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor]) -> WeightsRepo
     Args:
         model: its ``head_parts``, where it names them, says which submodules depend on the classes;
             otherwise that is the last submodule with parameters.
-        tensors: by name, as in the model's state dict.
+        tensors: by name, as in the model's state dict; a model may have a ``convert_weights`` that
+            gives an author's published tensors these names.
 
     Raises:
         WeightsError: tensors that are missing, unknown, of another shape or not finite.
     """
+    if (convert := getattr(model, "convert_weights", None)) is not None:
+        tensors = convert(tensors)
     own = model.state_dict()
     head = _head_of(model)
     new = {name for name in own if _may_be_new(name, own, tensors, head)}
@@ -91,7 +94,8 @@ def _may_be_new(
         return False
     if _under(name, head):
         return ours[1:] == theirs[1:]
-    is_first = name == next((n for n, tensor in own.items() if tensor.ndim > 1), None)
+    # The first filter; tables of positions and tokens may stand before it.
+    is_first = name == next((n for n, tensor in own.items() if tensor.ndim == 4), None)
     same_filters = len(ours) == len(theirs) and ours[0] == theirs[0] and ours[2:] == theirs[2:]
     return is_first and same_filters
 

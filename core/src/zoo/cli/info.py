@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import click
 
-from zoo.cards import InputSpec, ModelCard
+from zoo.cards import DatasetCard, InputSpec, ModelCard, TaskCard
 from zoo.cli._completion import complete_names
 from zoo.cli._options import json_option
 from zoo.cli._output import as_json, count_text, print_answer, print_json, print_table
 from zoo.cli.list import record
-from zoo.registry import Entry, default_registry
+from zoo.errors import UsageError
+from zoo.registry import Entry, Registry, default_registry
 
 
 @click.command()
@@ -29,7 +30,7 @@ def info(model: str, layers: bool, json_: bool) -> None:
         described = record(registry, "model", entry)
         print_json(described if rows is None else {**described, "layers": as_json(rows)})
         return
-    _print_facts(registry.shown_name("model", entry), entry, card)
+    _print_facts(registry, entry, card)
     if card.weights:
         print_answer("")
         print_table(
@@ -61,12 +62,12 @@ def info(model: str, layers: bool, json_: bool) -> None:
         )
 
 
-def _print_facts(name: str, entry: Entry, card: ModelCard) -> None:
+def _print_facts(registry: Registry, entry: Entry, card: ModelCard) -> None:
     facts = {
-        "task": card.task,
+        "task": _task_text(registry, entry, card),
         "parameters": f"{card.num_params:,} ({count_text(card.num_params)})",
         "GMACs": f"{card.gmacs:.3g} at {card.input.size_px} px",
-        "classes": f"{card.num_classes} by default",
+        _outputs_word(registry, entry): f"{card.num_classes} by default",
         "input": _input_text(card.input),
         "recipe": card.recipe,
         "paper": card.paper,
@@ -74,10 +75,29 @@ def _print_facts(name: str, entry: Entry, card: ModelCard) -> None:
         "tags": ", ".join(card.tags),
         "from": f"{entry.full_name}, {entry.distribution} {entry.version}",
     }
-    print_answer(f"{name}: {card.summary}\n")
+    print_answer(f"{registry.shown_name('model', entry)}: {card.summary}\n")
     for key, value in facts.items():
         if value:
             print_answer(f"{key:<10}  {value}")
+
+
+def _task_text(registry: Registry, entry: Entry, card: ModelCard) -> str:
+    try:
+        registry.task_of(entry)
+    except UsageError:
+        return f"{card.task}, which nothing installed can do: it is listed, and not trained"
+    return card.task
+
+
+def _outputs_word(registry: Registry, entry: Entry) -> str:
+    """What ``num_classes`` counts: classes, unless the task's own data have none."""
+    try:
+        task = registry.task_of(entry)
+        name = cast("TaskCard", task.card).default_dataset
+        dataset = cast("DatasetCard", registry.get("dataset", name, on_card_of=task).card)
+    except UsageError:
+        return "classes"
+    return "classes" if dataset.classes else "outputs"
 
 
 def _input_text(spec: InputSpec) -> str:

@@ -124,7 +124,7 @@ def load_model(
     chosen = resolve_weights(card, weights)
     if isinstance(chosen, WeightsCard):
         tensors = read_weights(fetch_weights(chosen, message=message))
-        classes, spec = class_names(chosen), chosen.preprocess
+        classes, spec = _published_classes(entry, chosen), chosen.preprocess
     else:
         tensors = read_weights(chosen)
         classes = tuple(map(str, range(_count_classes(entry, tensors, registry))))
@@ -137,7 +137,7 @@ def load_model(
         in_channels=spec.channels,
         classes=classes,
         input=spec,
-        task=registry.get("task", card.task).full_name,
+        task=registry.task_of(entry).full_name,
         weights=weights,
     )
     return build_predictor(
@@ -148,6 +148,15 @@ def load_model(
         task_options=task_options,
         registry=registry,
     )
+
+
+def _published_classes(entry: Entry, weights: WeightsCard) -> tuple[str, ...]:
+    if not weights.classes:
+        raise WeightsError(
+            f"the weights {weights.name} of {entry.full_name} have no named classes to answer with",
+            f"They serve as a start: zoo train {entry.full_name} --weights {weights.name}",
+        )
+    return class_names(weights)
 
 
 def build_predictor(

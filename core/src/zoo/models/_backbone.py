@@ -97,8 +97,8 @@ def build_backbone(
     stages = _wanted_stages(name, model.backbone_stages, out)
     behind_last = model.backbone_stages[model.backbone_stages.index(stages[-1]) + 1 :]
     whole = model.state_dict()
-    if hasattr(model, "keep_stages"):
-        model.keep_stages([stage.name for stage in stages])
+    if (keep := getattr(model, "keep_stages", None)) is not None:
+        keep([stage.name for stage in stages])
     else:
         for part in (*model.head_parts, *(stage.name for stage in behind_last)):
             if part in dict(model.named_children()):

@@ -59,13 +59,19 @@ class FrozenBatchNorm2d(nn.Module):
 def freeze_batch_norms(model: nn.Module, *, eps: float | None = None) -> None:
     """Replace every ``BatchNorm2d`` inside ``model`` by a frozen one with the same values.
 
+    A norm of a class derived from it stays, since it may do more, and neither learns nor moves.
+
     Args:
         model: changed in place.
         eps: of the frozen norms; default: that of each norm.
     """
     for parent in list(model.modules()):
         for name, norm in list(parent.named_children()):
-            if isinstance(norm, nn.BatchNorm2d):
+            if isinstance(norm, nn.BatchNorm2d) and type(norm) is not nn.BatchNorm2d:
+                _hold_still(norm)  # it does more than to normalise: timm's applies the activation
+                norm.requires_grad_(False)
+                norm.eps = norm.eps if eps is None else eps
+            elif isinstance(norm, nn.BatchNorm2d):
                 frozen = FrozenBatchNorm2d(norm.num_features, norm.eps if eps is None else eps)
                 setattr(parent, name, _take_values(frozen, norm.state_dict()))
             elif isinstance(norm, FrozenBatchNorm2d) and eps is not None:
@@ -104,10 +110,15 @@ def freeze_parts(model: nn.Module, parts: Sequence[str]) -> list[str]:
     belongs = [_membership(model, part) for part in parts]
     for name, module in model.named_modules():
         if isinstance(module, _BatchNorm) and any(belongs_to(name) for belongs_to in belongs):
-            module.train(False)
-            # Bound to the instance, so that a deep copy (EMA) binds its own.
-            module.train = MethodType(_stay_in_eval, module)  # type: ignore[method-assign]
+            _hold_still(module)
     return list(frozen)
+
+
+def _hold_still(norm: nn.Module) -> None:
+    """Put a norm into evaluation mode for good."""
+    norm.train(False)
+    # Bound to the instance, so that a deep copy (EMA) binds its own.
+    norm.train = MethodType(_stay_in_eval, norm)  # type: ignore[method-assign]
 
 
 def _stay_in_eval(module: nn.Module, mode: bool = True) -> nn.Module:  # noqa: ARG001, FBT
