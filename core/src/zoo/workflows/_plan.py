@@ -99,7 +99,7 @@ def plan_run(layers: Sequence[Layer], registry: Registry) -> RunPlan:
     asked = resolve(layers).config
     model = registry.get("model", asked.model.name)
     card = cast(ModelCard, model.card)
-    task = registry.get("task", asked.task.name or card.task)
+    task = _task(asked, model, registry)
     source = asked.data.source or cast(TaskCard, task.card).default_dataset
     below = _dataset_layers(source, registry)
     if asked.recipe is not None:
@@ -109,6 +109,11 @@ def plan_run(layers: Sequence[Layer], registry: Registry) -> RunPlan:
     elif usual := cast(TaskCard, task.card).recipe:
         below.insert(0, _recipe_layer(usual, registry, on_card_of=task))
     return _settle(check_plan(resolve([*below, *layers]), registry))
+
+
+def _task(config: RunConfig, model: Entry, registry: Registry) -> Entry:
+    """The task that the user names, else the model's."""
+    return registry.get("task", config.task.name) if config.task.name else registry.task_of(model)
 
 
 def overlay(resolved: ResolvedConfig, layer: Layer) -> ResolvedConfig:
@@ -130,7 +135,7 @@ def check_plan(resolved: ResolvedConfig, registry: Registry) -> RunPlan:
 
     config, origins = resolved.config, resolved.origins
     model = registry.get("model", config.model.name)
-    task = registry.get("task", config.task.name or cast(ModelCard, model.card).task)
+    task = _task(config, model, registry)
     task_factory = registry.load(task)
     optimizer_options(config, origins)
     build_curve(config, origins)
