@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image
 
 from zoo.cli.data import data
 from zoo.config import DataConfig
-from zoo.data import SourceCheck, check_source, open_source
+from zoo.data import Resident, Source, SourceCheck, check_source, open_source
 from zoo.registry import default_registry
 
 
@@ -54,6 +55,24 @@ def test_digits_are_clean() -> None:
 
     assert found.problems == []
     assert found.splits["train"].modes == {"L": 1437}
+
+
+def test_targets_that_are_no_classes_are_compared_and_not_counted() -> None:
+    images = torch.arange(3, dtype=torch.uint8).repeat_interleave(2).reshape(6, 1, 1, 1)
+    angles = {"angles_deg": torch.tensor([10.5, 10.5, 20.0, 20.5, 30.0, 30.0])}
+    train = Resident(name="dials train", images=images, targets=angles)
+    val = Resident(name="dials val", images=images[:1] + 9, targets={"angles_deg": torch.ones(1)})
+    source = Source(
+        name="dials", layout="registered", splits={"train": train, "val": val}, classes=(),
+        bad_images={},
+    )  # fmt: skip
+
+    found = check_source(source)
+
+    assert found.across_classes == [["dials train[2]", "dials train[3]"]]
+    assert found.repeated == 2
+    assert found.problems == ["1 image with several targets"]
+    assert found.splits["train"].classes == {}
 
 
 def test_bad_files_are_named_with_their_fault(splits: Path) -> None:

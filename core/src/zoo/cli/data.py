@@ -62,8 +62,9 @@ def _print(found: SourceCheck) -> None:
             for split, check in found.splits.items()
         ],
     )
-    print_answer("")
-    _print_classes(found)
+    if found.splits["train"].classes:
+        print_answer("")
+        _print_classes(found)
     _print_list("cannot be read", list(found.bad_images.values()))
     _print_list("in more than one split", [" = ".join(group) for group in found.across_splits])
     _print_list("in more than one class", [" = ".join(group) for group in found.across_classes])

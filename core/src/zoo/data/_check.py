@@ -67,7 +67,8 @@ class SourceCheck:
         splits: by name.
         bad_images: what is wrong with each file that cannot be decoded, by its path.
         across_splits: groups of files with the same content in more than one split.
-        across_classes: groups of files with the same content and different classes or masks.
+        across_classes: groups of files with the same content and different classes or masks, or
+            whatever else is to be learned.
         repeated: files whose content another file of the same split and class (or mask) has.
         problems: sentences about what makes training or its scores wrong.
         notes: sentences about what one should know.
@@ -177,6 +178,9 @@ def _truth(sample: Sample) -> tuple[object, Mapping[int, int]]:
     if "labels" in sample.targets:
         label = int(sample.targets["labels"])
         return label, {label: 1}
+    if "masks" not in sample.targets:  # of a task that has no classes
+        values = {name: torch.as_tensor(target) for name, target in sample.targets.items()}
+        return str({name: values[name].tolist() for name in sorted(values)}), {}
     mask = torch.as_tensor(sample.targets["masks"])
     counts = torch.bincount(mask.flatten()).tolist()
     truth = hashlib.sha256(mask.contiguous().numpy().tobytes()).digest()
@@ -242,7 +246,8 @@ def _problems(
             " too good"
         )
     if across_classes:
-        what = "with more than one mask" if masks else "in more than one class"
+        classes = "in more than one class" if splits["train"].classes else "with several targets"
+        what = "with more than one mask" if masks else classes
         problems.append(f"{_count(len(across_classes), 'image')} {what}")
     unused = sorted({name for split in masks for name in split.unused_masks})
     if unused:
@@ -268,9 +273,9 @@ def _notes(
         missing = [name for name, count in check.classes.items() if count == 0]
         if missing and split != "train":
             notes.append(f"{split} has no images of {', '.join(missing)}")
-    if any(splits["train"].pixels.values()):
-        return notes  # background is on every image
     counts = splits["train"].classes
+    if not counts or any(splits["train"].pixels.values()):
+        return notes  # background is on every image
     rare, frequent = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
     if 0 < counts[rare] * _IMBALANCED <= counts[frequent]:
         notes.append(
