@@ -18,7 +18,7 @@ class AgreementTests:
 
     def test_evaluation_is_deterministic(self, case: ModelCase) -> None:
         """Two calls in a row give the same bits; nothing is drawn."""
-        model = case.build().eval()
+        model = case.fresh().eval()
         call = case.call
 
         with torch.no_grad():
@@ -28,7 +28,7 @@ class AgreementTests:
 
     def test_evaluation_changes_no_state(self, case: ModelCase) -> None:
         """No parameter and no buffer."""
-        model = case.build().eval()
+        model = case.fresh().eval()
         before = _copy_of_state(model)
 
         with torch.no_grad():
@@ -46,22 +46,22 @@ class AgreementTests:
 
     def test_saved_weights_load_and_are_equal(self, case: ModelCase) -> None:
         """A state dict through a file, into a model with other weights, strictly."""
-        saved = case.build()
+        saved = case.fresh()
         other = case.build(seed=1)
 
         other.load_state_dict(load(save(_copy_of_state(saved))), strict=True)
 
-        with torch.no_grad():
-            answers = case.call(other.eval())
         different = _differences(other.state_dict(), saved.state_dict())
         assert not different, f"{', '.join(different)} differ after loading"
+        with torch.no_grad():
+            answers = case.call(other.eval())
         assert difference(answers, case.answers) == 0, (
             "with the same state dict the answers differ: the model keeps something beside it"
         )
 
     def test_channels_last_agrees(self, case: ModelCase) -> None:
         """The memory format that training uses."""
-        model = case.build().eval().to(memory_format=torch.channels_last)
+        model = case.fresh().eval().to(memory_format=torch.channels_last)
         images = case.call.images.contiguous(memory_format=torch.channels_last)
 
         with torch.no_grad():
@@ -71,7 +71,7 @@ class AgreementTests:
 
     def test_bf16_autocast_agrees(self, case: ModelCase) -> None:
         """Convolutions and matrix products in bfloat16."""
-        model = case.build().eval()
+        model = case.fresh().eval()
 
         with torch.no_grad(), autocast(torch.device("cpu"), "bf16"):
             answers = case.call(model)
@@ -80,7 +80,7 @@ class AgreementTests:
 
     def test_compiled_agrees(self, case: ModelCase) -> None:
         """``torch.compile``, with a backend that generates no code."""
-        compiled: Any = torch.compile(case.build().eval(), backend="aot_eager")
+        compiled: Any = torch.compile(case.fresh().eval(), backend="aot_eager")
 
         try:
             with torch.no_grad():
@@ -95,7 +95,7 @@ class AgreementTests:
         call = case.call
 
         with torch.no_grad(), seeded():
-            program = torch.export.export(case.build().eval(), call.args, dict(call.kwargs))
+            program = torch.export.export(case.fresh().eval(), call.args, dict(call.kwargs))
             answers = call(program.module())
 
         _check_close(answers, case.answers, case.settings.tolerance)

@@ -25,7 +25,8 @@ class CardContract(Contract[ModelCase]):
         options: of the builder.
         dataset: as ``--data`` takes it; default: the task's own.
         image_size: height and width in px; default: what the data set asks for.
-        batch_size: images of a batch.
+        batch_size: images of a batch; default: 8, or fewer of a model that computes much.
+        largest_run: parameters above which a model is counted and not run; None: run it anyway.
     """
 
     kind = "model"
@@ -35,7 +36,8 @@ class CardContract(Contract[ModelCase]):
     options: ClassVar[Mapping[str, Any]] = {}
     dataset: ClassVar[str | None] = None
     image_size: ClassVar[int | None] = None
-    batch_size: ClassVar[int] = 8
+    batch_size: ClassVar[int | None] = None
+    largest_run: ClassVar[int | None] = 100_000_000
 
     def test_card_states_what_is_counted(self, case: ModelCase) -> None:
         """Parameters and multiply-adds, at the card's size and number of classes."""
@@ -52,6 +54,10 @@ class CardContract(Contract[ModelCase]):
 
     def test_it_answers_a_batch(self, case: ModelCase) -> None:
         """In evaluation mode, with finite numbers."""
+        largest = case.settings.largest_run
+        if largest is not None and case.card.num_params > largest:
+            does_not_apply(f"more than {largest:,} parameters: counted, not run")
+
         answers = case.answers
 
         assert answers, "the answer holds no tensor"
@@ -83,17 +89,19 @@ class CardContract(Contract[ModelCase]):
             _check_weights(weights, case)
 
 
-def _count(case: ModelCase) -> StageRow:
-    """The total of the model as its card describes it; on the meta device if it can be."""
+def _count(case: ModelCase, device: str | None = None) -> StageRow:
+    """The total of the model as its card describes it; a large one on the meta device."""
+    card = case.card
+    if device is None:
+        device = "cpu" if card.num_params < 10_000_000 and card.gmacs < 1 else "meta"
     try:
-        with torch.device("meta"):
-            return describe_structure(_as_on_card(case), case.card.input)[-1]
-    except (NotImplementedError, RuntimeError):  # it looks at values, which meta tensors lack
-        return describe_structure(_as_on_card(case), case.card.input)[-1]
-
-
-def _as_on_card(case: ModelCase) -> torch.nn.Module:
-    return build_model(case.name, registry=case.registry)
+        with torch.device(device):
+            model = build_model(case.name, registry=case.registry)
+            return describe_structure(model, card.input)[-1]
+    except (NotImplementedError, RuntimeError):
+        if device == "cpu":
+            raise
+        return _count(case, "cpu")  # it looks at values, which meta tensors lack
 
 
 def _check_weights(weights: WeightsCard, case: ModelCase) -> None:

@@ -1,17 +1,14 @@
-"""Run the contracts on all that an installed plugin registers, without pytest's machinery."""
+"""The contract classes for all that an installed plugin registers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, cast
 
-import pytest
-
-from zoo.errors import UnknownNameError, ZooError
-from zoo.plugins import in_a_line
+from zoo.errors import UnknownNameError
 from zoo_testkit._cards import CardContract
-from zoo_testkit._contract import TEST, Case, Contract
+from zoo_testkit._contract import Contract
 from zoo_testkit._datasets import DatasetContract
 from zoo_testkit._metrics import MetricContract
 from zoo_testkit._models import ModelContract
@@ -20,55 +17,61 @@ from zoo_testkit._recipes import RecipeContract
 from zoo_testkit._tasks import TaskContract
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from zoo.cards import ModelCard
     from zoo.plugins import Plugin
     from zoo.registry import Registry
 
 CONTRACTS: dict[str, type[Contract[Any]]] = {
+    "task": TaskContract,
     "dataset": DatasetContract,
     "metric": MetricContract,
-    "plugin": PluginContract,
     "recipe": RecipeContract,
-    "task": TaskContract,
 }
 
 
-@dataclass(frozen=True)
-class Result:
-    """What became of one test.
-
-    Attributes:
-        kind, name: of what was tested.
-        test: without its ``test_``.
-        reason: why it failed or does not apply, in a line.
-    """
-
-    kind: str
-    name: str
-    test: str
-    outcome: Literal["passed", "failed", "not applicable"]
-    reason: str = ""
-
-
 def contracts_of(
-    plugin: str, registry: Registry, *, everything: bool = False
-) -> list[type[Contract[Any]]]:
-    """Contract classes for a plugin and all that it registers.
+    name: str, registry: Registry, *, everything: bool = False
+) -> Iterator[type[Contract[Any]]]:
+    """A contract class for a plugin, and one for each thing that it registers.
 
     Of the models that share a factory, the one with the fewest parameters gets the whole
     contract and the others that of cards, unless everything is asked for.
 
+    Args:
+        name: of the plugin or of its distribution.
+
     Raises:
-        UnknownNameError: no installed plugin has the name.
+        UnknownNameError: nothing that is installed is called so.
     """
-    found = _find(plugin, registry)
-    things = [("plugin", found.name, PluginContract)]
-    for kind, cards in found.cards.items():
-        for card in cards:
-            contract = _model_contract(card, found, everything) if kind == "model" else CONTRACTS.get(kind)
-            if contract is not None:
-                things.append((kind, f"{found.name}:{card.name}", contract))
-    return [
-        cast("type[Contract[Any]]", type(contract.__name__, (contract,), {kind: name, "registry": registry}))
-        for kind, name, contract in things
-    ]
+    plugin = _find(name, registry)
+    yield _bound(PluginContract, plugin.name, registry)
+    models = cast("Sequence[ModelCard]", plugin.cards.get("model", ()))
+    whole = {card.name for card in models} if everything else _smallest_of_each_factory(models)
+    for card in models:
+        contract = ModelContract if card.name in whole else CardContract
+        yield _bound(contract, f"{plugin.name}:{card.name}", registry)
+    for kind, contract_of_kind in CONTRACTS.items():
+        for other in plugin.cards.get(kind, ()):
+            yield _bound(contract_of_kind, f"{plugin.name}:{other.name}", registry)
+
+
+def _find(name: str, registry: Registry) -> Plugin:
+    for plugin in registry.plugins:
+        if name in (plugin.name, plugin.distribution):
+            return plugin
+    known = [plugin.name for plugin in registry.plugins]
+    raise UnknownNameError("plugin", name, known, "See `zoo plugins list`.")
+
+
+def _bound(contract: type[Contract[Any]], name: str, registry: Registry) -> type[Contract[Any]]:
+    """The contract of one thing."""
+    return type(contract.__name__, (contract,), {contract.kind: name, "registry": registry})
+
+
+def _smallest_of_each_factory(models: Sequence[ModelCard]) -> set[str]:
+    by_factory: dict[str, list[ModelCard]] = defaultdict(list)
+    for card in models:
+        by_factory[card.factory].append(card)
+    return {min(cards, key=lambda card: card.num_params).name for cards in by_factory.values()}

@@ -38,7 +38,7 @@ class Case:
         return self.contract.not_applicable.get(test)
 
     def forget(self) -> None:
-        """Let go of what was made for the tests."""
+        """Let go of what was made for the tests; the models of a family would fill the memory."""
         for name in vars(self).keys() - {"contract", "name", "registry"}:
             delattr(self, name)
 
@@ -83,14 +83,9 @@ class Contract(Generic[CaseT]):
 
     @classmethod
     def contract_tests(cls) -> list[str]:
-        """The names of the tests."""
-        return [name for name in dir(cls) if name.startswith(TEST)]
-
-    @classmethod
-    def teardown_class(cls) -> None:
-        """After the last test (pytest calls it)."""
-        for case in cls._cases or ():
-            case.forget()
+        """The names of the tests, in the order in which they are written."""
+        names = [name for base in reversed(cls.__mro__) for name in vars(base)]
+        return [name for name in dict.fromkeys(names) if name.startswith(TEST)]
 
     @classmethod
     def _names(cls, registry: Registry) -> Sequence[str]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from zoo.plugins import Plugin
 
 _SCRIPT = """
 import json, sys
@@ -36,10 +33,16 @@ class Listing:
     printed: str
 
 
-def list_in_fresh_process(plugin: Plugin) -> Listing:
-    """Import the plugin's module and call its hooks in a Python of its own."""
+@functools.cache
+def list_in_fresh_process(name: str, target: str) -> Listing:
+    """Import a plugin's module and call its hooks in a Python of its own.
+
+    Args:
+        name: of its entry point.
+        target: the module that the entry point names.
+    """
     done = subprocess.run(  # noqa: S603 - Python itself, on a script that stands above
-        [sys.executable, "-c", _SCRIPT, plugin.name, plugin.target],
+        [sys.executable, "-c", _SCRIPT, name, target],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
         text=True,

@@ -32,13 +32,18 @@ TAGS: Mapping[str, str] = {
 """Tags of a card that say what does not apply to its model."""
 
 
+FEWEST, MOST, GMACS_OF_A_BATCH = 2, 8, 4.0
+"""Images of a batch, and the multiply-adds above which there are fewer."""
+
+
 class ModelSettings(Protocol):
     """What a contract class says of its model; see ``CardContract``."""
 
     options: ClassVar[Mapping[str, Any]]
     dataset: ClassVar[str | None]
     image_size: ClassVar[int | None]
-    batch_size: ClassVar[int]
+    batch_size: ClassVar[int | None]
+    largest_run: ClassVar[int | None]
     tolerance: ClassVar[float]
     bf16_tolerance: ClassVar[float]
     differs_in_training: ClassVar[tuple[str, ...]]
@@ -76,6 +81,8 @@ class Call:
 
 class ModelCase(Case):
     """A model under test."""
+
+    _weights: Mapping[str, Tensor] | None = None
 
     @property
     def card(self) -> ModelCard:
@@ -120,10 +127,10 @@ class ModelCase(Case):
             does_not_apply(f"no plugin that is installed has the task {self.card.task!r}")
         return self.material
 
-    @cached_property
+    @property
     def batch(self) -> Batch:
         """Training images with targets."""
-        return self.trained_by.batch(self.settings.batch_size)
+        return self.trained_by.batch(len(self.call.images))
 
     @property
     def call(self) -> Call:
@@ -137,23 +144,48 @@ class ModelCase(Case):
 
     @cached_property
     def _first_run(self) -> tuple[Call, list[Tensor]]:
-        model = self.build().eval()
+        model = self.fresh().eval()
         if self.material is None:
             spec = self.card.input
             call = Call((random_images(2, spec.channels, spec.size_px, spec.size_px),), {})
             with torch.no_grad():
                 return call, call(model)
+        batch_size = self.settings.batch_size
+        if batch_size is not None:
+            return self._watch(model, self.material.batch(batch_size))
+        call, answers = self._watch(model, self.material.batch(FEWEST))
+        batch_size = self._affordable(call.images)
+        if batch_size == FEWEST:
+            return call, answers
+        return self._watch(model, self.material.batch(batch_size))
+
+    def _watch(self, model: nn.Module, batch: Batch) -> tuple[Call, list[Tensor]]:
+        """How the task calls the model, and what the model answers."""
         runs: list[tuple[Call, list[Tensor]]] = []
 
         def record(_: nn.Module, args: Any, kwargs: Any, answer: Any) -> None:
             runs.append((Call(args, kwargs), [tensor.clone() for tensor in tensors_in(answer)]))
 
-        model.register_forward_hook(record, with_kwargs=True)
+        handle = model.register_forward_hook(record, with_kwargs=True)
         with torch.no_grad(), seeded():
-            self.material.task.step(model, self.batch)
+            self.trained_by.task.step(model, batch)
+        handle.remove()
         if not runs:
             does_not_apply(f"the task {self.card.task!r} does not call the model as a whole")
         return runs[0]
+
+    def _affordable(self, image: Tensor) -> int:
+        """How many images of that size a batch may have."""
+        gmacs = self.card.gmacs * image[0, 0].numel() / self.card.input.size_px**2
+        return max(FEWEST, min(MOST, int(GMACS_OF_A_BATCH / max(gmacs, 1e-9))))
+
+    def fresh(self) -> nn.Module:
+        """The model as it is when new; with the same weights at every call."""
+        model = self.build()
+        if self._weights is None:
+            self._weights = {n: value.clone() for n, value in model.state_dict().items()}
+        model.load_state_dict(self._weights)
+        return model
 
     def build(
         self, *, num_classes: int | None = None, in_channels: int | None = None, seed: int = 0

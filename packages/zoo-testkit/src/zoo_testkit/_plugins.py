@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from functools import cached_property, partial
+from functools import partial
 from importlib.metadata import PackageMetadata, PackageNotFoundError, metadata
 from typing import ClassVar
 
@@ -29,10 +29,10 @@ class PluginCase(Case):
         """What became of it when it was loaded."""
         return next(plugin for plugin in self.registry.plugins if plugin.name == self.name)
 
-    @cached_property
+    @property
     def listing(self) -> Listing:
         """What happens when a fresh process lists it."""
-        return list_in_fresh_process(self.plugin)
+        return list_in_fresh_process(self.plugin.name, self.plugin.target)
 
     @property
     def metadata(self) -> PackageMetadata:

@@ -13,7 +13,6 @@ from zoo.registry import Entry
 from zoo.workflows import plan_training
 from zoo_testkit._contract import Case, Contract, does_not_apply
 
-
 MOST_MODELS = 30
 """That are tried with a recipe."""
 

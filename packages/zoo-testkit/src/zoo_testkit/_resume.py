@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -28,12 +27,11 @@ STEPS, KILLED_AFTER = 4, 3
 
 def final_states(case: ModelCase, folder: Path) -> tuple[Mapping[str, Tensor], ...]:
     """The whole state after the last step of an unbroken run, and of one that was killed."""
-    fresh = case.build()
     unbroken, broken = folder / "unbroken", folder / "broken"
-    _train(case, copy.deepcopy(fresh), unbroken)
+    _train(case, case.fresh(), unbroken)
     with suppress(StoppedError):
-        _train(case, copy.deepcopy(fresh), broken, Kill())
-    _train(case, fresh, broken)
+        _train(case, case.fresh(), broken, Kill())
+    _train(case, case.fresh(), broken)
     return tuple(
         load_checkpoint(run / "checkpoints" / f"step-{STEPS}").tensors for run in (unbroken, broken)
     )
@@ -61,8 +59,7 @@ def _train(case: ModelCase, model: nn.Module, folder: Path, *callbacks: Callback
 
 
 def _trainer(case: ModelCase, model: nn.Module, folder: Path, *callbacks: Callback) -> Trainer:
-    batch_size = case.settings.batch_size
-    material = case.trained_by
+    material, batch_size = case.trained_by, len(case.batch)
     images = min(2 * batch_size, len(material.source.splits["train"]))
     config = resolve(
         [

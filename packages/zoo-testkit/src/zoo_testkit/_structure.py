@@ -26,14 +26,16 @@ class StructureTests:
 
     def test_listing_it_loads_no_torch(self, case: ModelCase) -> None:
         """The plugin's module is imported by every ``zoo list``."""
-        listing = list_in_fresh_process(case.plugin)
+        plugin = case.plugin
 
-        assert not listing.heavy, f"{case.plugin.target} imports {', '.join(listing.heavy)}"
+        heavy = list_in_fresh_process(plugin.name, plugin.target).heavy
+
+        assert not heavy, f"{plugin.target} imports {', '.join(heavy)}"
 
     def test_names_and_docstrings_are_there(self, case: ModelCase) -> None:
         """The builder and the model's class say what they are, and each option has a type."""
         factory = _unbound(case.registry.load(case.entry))
-        model_class = type(case.build())
+        model_class = type(case.fresh())
         bare = [
             name
             for name, parameter in inspect.signature(factory).parameters.items()
@@ -77,7 +79,7 @@ class StructureTests:
 
     def test_any_image_size_is_taken(self, case: ModelCase) -> None:
         """Larger ones, odd ones and oblong ones; those of its ``tiling`` where it states one."""
-        model = case.build().eval()
+        model = case.fresh().eval()
         n, channels, *size_px = case.call.images.shape
         for more_px in ((0, 8), (1, 5), (16, 16)):
             height, width = (
@@ -95,7 +97,7 @@ class StructureTests:
         alone = case.call.with_images(case.call.images[:1])
 
         with torch.no_grad():
-            answers = alone(case.build().eval())
+            answers = alone(case.fresh().eval())
 
         apart = difference(answers, [answer[:1] for answer in case.answers])
         assert apart <= case.settings.tolerance, f"answers differ by {apart:.2g} of their size"
@@ -118,7 +120,7 @@ class StructureTests:
 
     def test_stage_maps_are_as_stated(self, case: ModelCase) -> None:
         """Names, channels and strides, for all stages, for one, and as a backbone."""
-        model = case.build().eval()
+        model = case.fresh().eval()
         if not isinstance(model, StagedModel):
             does_not_apply("the model gives no stage maps")
         images, stages = case.call.images, model.backbone_stages
