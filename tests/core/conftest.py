@@ -4,7 +4,7 @@ import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
 
@@ -24,7 +24,13 @@ class FakeSite:
         self.folder = folder
 
     def install(
-        self, distribution: str, code: str = "", *, name: str = "", target: str = ""
+        self,
+        distribution: str,
+        code: str = "",
+        *,
+        name: str = "",
+        target: str = "",
+        metadata: Sequence[str] = (),
     ) -> None:
         """Install version 0.1 of a distribution with one plugin.
 
@@ -32,12 +38,14 @@ class FakeSite:
             code: of the plugin's module, after the imports that every plugin has.
             name: of the entry point; default: the distribution's.
             target: of the entry point; default: the plugin's module.
+            metadata: more lines of it, such as "Requires-Dist: zoo-core>=2".
         """
         module = distribution.replace("-", "_")
-        metadata = self.folder / f"{module}-0.1.dist-info"
-        metadata.mkdir()
-        metadata.joinpath("METADATA").write_text(f"Name: {distribution}\nVersion: 0.1\n")
-        metadata.joinpath("entry_points.txt").write_text(
+        folder = self.folder / f"{module}-0.1.dist-info"
+        folder.mkdir()
+        lines = (f"Name: {distribution}", "Version: 0.1", *metadata)
+        folder.joinpath("METADATA").write_text("\n".join(lines) + "\n")
+        folder.joinpath("entry_points.txt").write_text(
             f"[{GROUP}]\n{name or distribution} = {target or module}\n"
         )
         self.folder.joinpath(f"{module}.py").write_text(f"{IMPORTS}\n{code}\n")
@@ -60,7 +68,15 @@ class FakeSite:
         )
 
 
-IMPORTS = "from zoo import CommandSpec, DatasetCard, ModelCard, RecipeCard, TaskCard, hookimpl"
+IMPORTS = (
+    "from zoo import CommandSpec, DatasetCard, InputSpec, ModelCard, RecipeCard, TaskCard, hookimpl"
+)
+
+
+@pytest.fixture(scope="module")
+def shared_site(tmp_path_factory: pytest.TempPathFactory) -> FakeSite:
+    """One for all tests of a file, seen by the processes that they start and not by this one."""
+    return FakeSite(tmp_path_factory.mktemp("site"))
 
 
 @pytest.fixture

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import traceback
-
 from zoo.errors import PluginCodeError
-from zoo.plugins import describe_fault
+from zoo.plugins import describe_fault, modules_of
 from zoo.registry import default_registry
 
 
@@ -21,7 +19,7 @@ def blame(error: BaseException) -> PluginCodeError | None:
         for plugin in default_registry().plugins
         if plugin.state == "loaded" and plugin.distribution != "zoo-core"
     }
-    packages = [module.partition(".")[0] for module in _modules(error)]
+    packages = [module.partition(".")[0] for module in modules_of(error)]
     package = next((package for package in reversed(packages) if package in owners), None)
     if package is None:
         return None
@@ -40,11 +38,5 @@ def _is_failure(error: BaseException) -> bool:
         return type(error).__name__ != "OutOfMemoryError"
     return any(
         module.startswith("zoo.") and not module.startswith("zoo.cli.")
-        for module in _modules(error)
+        for module in modules_of(error)
     )
-
-
-def _modules(error: BaseException) -> list[str]:
-    """The module of each frame that an exception left, the outermost first."""
-    frames = traceback.walk_tb(error.__traceback__)
-    return [str(frame.f_globals.get("__name__")) for frame, _ in frames]

@@ -10,7 +10,7 @@ says whom zoo is waiting for, and ``zoo plugins doctor`` finds either by loading
 process of its own.
 """
 
-from zoo.plugins._faults import Fault, describe_fault, in_a_line
+from zoo.plugins._faults import Fault, describe_fault, in_a_line, modules_of
 from zoo.plugins._loading import KINDS, ONLY, WITHOUT, load_plugins, plugin_choice
 from zoo.plugins._metadata import installed_plugins
 from zoo.plugins._plugin import FIRST_PARTY, Plugin
@@ -26,5 +26,6 @@ __all__ = [
     "in_a_line",
     "installed_plugins",
     "load_plugins",
+    "modules_of",
     "plugin_choice",
 ]

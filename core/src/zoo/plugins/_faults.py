@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import requires
 from inspect import unwrap
-from types import TracebackType
 from typing import Any
 
 from zoo.errors import PluginError
@@ -77,6 +76,12 @@ def in_a_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
+def modules_of(error: BaseException) -> list[str]:
+    """The module of each frame that an exception left; where it was raised comes last."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return [str(frame.f_globals.get("__name__")) for frame, _ in frames]
+
+
 def _locate(error: BaseException, package: str) -> str:
     """The plugin's last line before the failure; else that of whatever it called."""
     if isinstance(error, HookError):
@@ -84,21 +89,14 @@ def _locate(error: BaseException, package: str) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
     own, other = "", ""
-    for module, place in _frames(error.__traceback__):
+    frames = traceback.walk_tb(error.__traceback__)
+    for module, (frame, line) in zip(modules_of(error), frames, strict=True):
         root = module.partition(".")[0]
         if root == package:
-            own = place
+            own = f"{frame.f_code.co_filename}:{line}"
         elif root not in _OURS:
-            other = place
+            other = f"{frame.f_code.co_filename}:{line}"
     return own or other
-
-
-def _frames(trace: TracebackType | None) -> list[tuple[str, str]]:
-    """Module and place of each frame, the outermost first."""
-    return [
-        (str(frame.f_globals.get("__name__")), f"{frame.f_code.co_filename}:{line}")
-        for frame, line in traceback.walk_tb(trace)
-    ]
 
 
 def _cure(error: BaseException, distribution: str, package: str) -> str:

@@ -9,6 +9,7 @@ from torch import nn
 
 from zoo.data import Loader, Source, epoch_batches
 from zoo.errors import ConfigError, ZooError
+from zoo.plugins import in_a_line, modules_of
 from zoo.tasks import Task
 from zoo.workflows._plan import RunPlan
 
@@ -23,6 +24,7 @@ def rehearse(
     Raises:
         DataError: an image cannot be read, or has not the channels that the model wants.
         ConfigError: the model cannot take such images: they are too small, say.
+        PluginCodeError: it fails on the images that its card says it takes.
     """
     split, seed = source.splits["train"], plan.config.training.seed
     transforms = task.transforms("train", plan.input, seed=seed, **plan.transforms)
@@ -35,14 +37,26 @@ def rehearse(
         with closing(loader), torch.no_grad(), eager or nullcontext():
             for batch in loader.batches(keys[:1]):
                 task.step(model, transforms.batch(batch.to(device)))
+    except (ZooError, torch.OutOfMemoryError):
+        raise
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        if isinstance(error, ZooError):
-            raise
-        size, channels = plan.input.size_px, plan.in_channels
-        raise ConfigError(
-            f"{plan.model.card.name} cannot learn from images of {size} px and {channels}"
-            f" channels: {str(error).splitlines()[0]}",
-            "Try another --image-size.",
-        ) from error
+        raise _explain(plan, error) from error
     finally:
         model.train(learns)
+
+
+def _explain(plan: RunPlan, error: Exception) -> ZooError:
+    """Whether the images are at fault or the model.
+
+    What torch refuses is about the images, as a rule (they are too small, say), unless they are
+    just those that the card states; what the model itself raises is the model's.
+    """
+    size, channels, card = plan.input.size_px, plan.in_channels, plan.model_card
+    images = f"images of {size} px and {channels} channel{'s' * (channels > 1)}"
+    as_stated = (size, channels) == (card.input.size_px, card.input.channels)
+    if as_stated or modules_of(error)[-1].partition(".")[0] == plan.model.package:
+        return plan.model.failure(f"run on {images}", error)
+    return ConfigError(
+        f"{card.name} cannot learn from {images}: {in_a_line(error)}",
+        f"Try another --image-size; its card states {card.input.size_px} px.",
+    )
