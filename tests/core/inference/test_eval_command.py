@@ -64,6 +64,19 @@ def test_of_other_data_without_splits_every_image_is_scored(tiny_run: Path, phot
     assert (held_out.split, held_out.images) == ("val", 2)
 
 
+def test_other_data_may_be_too_few_to_hold_any_out(
+    tiny_run: Path, photos: Path, tmp_path: Path
+) -> None:
+    for folder in (photos / "val").iterdir():
+        (tmp_path / "few" / folder.name).mkdir(parents=True)
+        shutil.copy(min(folder.iterdir()), tmp_path / "few" / folder.name)
+    said: list[str] = []
+
+    result = evaluate(tiny_run, data=str(tmp_path / "few"), message=said.append)
+
+    assert (result.images, said) == (2, [])
+
+
 def test_a_predictor_can_be_scored_on_other_data(tiny_run: Path, photos: Path) -> None:
     result = evaluate(load_run(tiny_run), data=str(photos))
 

@@ -102,6 +102,7 @@ def open_source(
     data: DataConfig,
     message: Message,
     channels: int = 3,
+    undivided: bool = False,
 ) -> Source:
     """Find out what ``source`` is, and its splits.
 
@@ -111,6 +112,7 @@ def open_source(
         data: how to split, whether to download, what to do with bad images.
         message: told what a person should know (a split that was drawn, images left out).
         channels: that image files are decoded to.
+        undivided: draw no validation split from data that have no splits of their own.
 
     Raises:
         DataError: nothing there, a layout that is not recognised, classes or images that cannot
@@ -119,14 +121,15 @@ def open_source(
     """
     layout, _, path_text = source.partition(":")
     if layout in LAYOUTS and path_text:
-        return _open_path(Path(path_text).expanduser(), layout, data, message, channels)
+        path = Path(path_text).expanduser()
+        return _open_path(path, layout, data, message, channels, undivided)
     path = Path(source).expanduser()
     try:
         entry = registry.get("dataset", source)
     except UnknownNameError:
         if not _exists(path):
             raise _nothing_found(source, registry) from None
-        return _open_path(path, recognise(path), data, message, channels)
+        return _open_path(path, recognise(path), data, message, channels, undivided)
     if _exists(path):
         message(f"{source} is the registered data set; for the path, say ./{source}")
     card = entry.card
@@ -146,7 +149,7 @@ def _exists(path: Path) -> bool:
 
 
 def _open_path(
-    path: Path, layout: str, data: DataConfig, message: Message, channels: int
+    path: Path, layout: str, data: DataConfig, message: Message, channels: int, undivided: bool
 ) -> Source:
     if not _exists(path):
         raise DataError(
@@ -158,7 +161,7 @@ def _open_path(
         place = error.filename or path
         raise DataError(f"{place} cannot be read: {error.strerror}", "Check the path.") from error
     name = path.resolve().stem if path.is_file() else path.resolve().name
-    found = _finish(name or "data", layout, splits, data, message, channels)
+    found = _finish(name or "data", layout, splits, data, message, channels, undivided=undivided)
     return replace(found, place=f"{layout}:{path.absolute()}")
 
 
@@ -171,6 +174,7 @@ def _finish(
     channels: int,
     *,
     card: Any = None,
+    undivided: bool = False,
 ) -> Source:
     """Decode to the right channels, leave out bad images, and see to a validation split."""
     splits = {
@@ -181,7 +185,8 @@ def _finish(
     if data.on_bad_image == "skip":
         splits, bad_images = leave_out_bad_images(splits, message)
     whole = next(iter(splits.values())) if len(splits) == 1 else None
-    splits = _with_validation(splits, data, message)
+    if whole is None or not undivided:
+        splits = _with_validation(splits, data, message)
     for split, dataset in splits.items():
         if not len(dataset):
             raise DataError(f"the {split} split of {name} has no images", "Add images to it.")
@@ -189,7 +194,7 @@ def _finish(
         name=name,
         layout=layout,
         splits=splits,
-        classes=splits["train"].classes,
+        classes=next(iter(splits.values())).classes,
         card=card,
         bad_images=bad_images,
         whole=whole,

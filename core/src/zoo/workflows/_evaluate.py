@@ -6,10 +6,9 @@ import re
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from zoo import evaluation
-from zoo.cards import TaskCard
 from zoo.config import DataConfig, check_options, load_config
 from zoo.data import Loader, evaluation_batches, open_source
 from zoo.errors import DataError, UnknownNameError, UsageError
@@ -120,12 +119,14 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
     )
     if run is None and data is None:
         raise UsageError(f"evaluate {predictor.record.model} on which data?", "Give --data SOURCE.")
+    undivided = data is not None and split in (None, "all")
     source = open_source(
         settings.source or _default_data(predictor.record, registry),
         registry=registry,
         data=settings,
         channels=predictor.record.in_channels,
         message=message,
+        undivided=undivided,
     )
     if run is not None and data is None:
         _say_what_changed(RunFolder(run), source, message)
@@ -134,7 +135,7 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
     if confusion and (matrix := predictor.task.confusion_metric()) is not None:
         metrics["confusion-matrix"] = matrix
     if split is None:
-        split = "all" if data is not None and source.whole is not None else "val"
+        split = "all" if undivided and source.whole is not None else "val"
     dataset = _split_of(source, split)
     values = _score(
         predictor,
@@ -224,7 +225,7 @@ def _say_what_changed(run: RunFolder, source: Source, message: Callable[[str], N
 
 
 def _default_data(record: ModelRecord, registry: Registry) -> str:
-    return cast("TaskCard", registry.get("task", record.task).card).default_dataset
+    return registry.default_dataset(registry.get("task", record.task)).full_name
 
 
 def _split_of(source: Source, split: str) -> Dataset:

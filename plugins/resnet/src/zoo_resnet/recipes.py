@@ -127,8 +127,9 @@ def he2015_imagenet() -> Layer:
 def he2015_cifar() -> Layer:
     """CIFAR-10 as in section 4.2: 64,000 steps, the rate divided by ten at 32,000 and 48,000.
 
-    ResNet-110 needs 400 steps at a tenth of the rate first: ``--set schedule.warmup_epochs=1
-    --set schedule.warmup_from=0.1`` (a slope where the paper has a step).
+    ResNet-110 needs an epoch at a lower rate first, here from a tenth of it (the paper takes the
+    tenth for some 400 steps): ``zoo train resnet110 --data cifar10 --download --recipe he2015-cifar
+    --set schedule.warmup_epochs=1 --set schedule.warmup_from=0.1``.
 
     Command: ``zoo train resnet20 --data cifar10 --download --recipe he2015-cifar``
     Hardware: one GPU
