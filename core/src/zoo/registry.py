@@ -122,6 +122,14 @@ class Registry:
                 "`zoo list tasks` shows the tasks, and `zoo list --task NAME` the models of one.",
             ) from error
 
+    def default_dataset(self, task: Entry) -> Entry:
+        """What a run of a task takes that names no data; the task's own plugin comes first.
+
+        Raises:
+            UnknownNameError: nobody has what the card names.
+        """
+        return self.get("dataset", getattr(task.card, "default_dataset", ""), on_card_of=task)
+
     def entries(
         self, kind: str, pattern: str | None = None, *, bridges: bool = True
     ) -> list[Entry]:

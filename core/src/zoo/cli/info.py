@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import click
 
-from zoo.cards import DatasetCard, InputSpec, ModelCard, TaskCard
+from zoo.cards import DatasetCard, InputSpec, ModelCard
 from zoo.cli._completion import complete_names
 from zoo.cli._options import json_option
 from zoo.cli._output import as_json, count_text, print_answer, print_json, print_table
@@ -92,12 +92,10 @@ def _task_text(registry: Registry, entry: Entry, card: ModelCard) -> str:
 def _outputs_word(registry: Registry, entry: Entry) -> str:
     """What ``num_classes`` counts: classes, unless the task's own data have none."""
     try:
-        task = registry.task_of(entry)
-        name = cast("TaskCard", task.card).default_dataset
-        dataset = cast("DatasetCard", registry.get("dataset", name, on_card_of=task).card)
+        data = registry.default_dataset(registry.task_of(entry)).card
     except UsageError:
         return "classes"
-    return "classes" if dataset.classes else "outputs"
+    return "classes" if cast("DatasetCard", data).classes else "outputs"
 
 
 def _input_text(spec: InputSpec) -> str:

@@ -8,7 +8,7 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from zoo.cards import DatasetCard, InputSpec, ModelCard, TaskCard, WeightsCard
+from zoo.cards import DatasetCard, InputSpec, ModelCard, RecipeCard, TaskCard, WeightsCard
 from zoo.config import (
     Layer,
     ResolvedConfig,
@@ -17,7 +17,7 @@ from zoo.config import (
     dump_config,
     resolve,
 )
-from zoo.errors import ConfigError
+from zoo.errors import ConfigError, UnknownNameError
 from zoo.registry import Entry, Registry
 
 if TYPE_CHECKING:
@@ -91,23 +91,22 @@ def plan_run(layers: Sequence[Layer], registry: Registry) -> RunPlan:
     """Resolve a run's layers.
 
     Below what the user says lie, from the bottom, the recipe of the model's card (or, where that
-    names none, of the task's), what the data set's card asks for, and a recipe that the user names.
+    names none for this task, of the task's), what the data set's card asks for, and a recipe that
+    the user names.
 
     Raises:
         UsageError: an unknown name, key or option, or a value of the wrong type.
     """
     asked = resolve(layers).config
     model = registry.get("model", asked.model.name)
-    card = cast(ModelCard, model.card)
     task = _task(asked, model, registry)
-    source = asked.data.source or cast(TaskCard, task.card).default_dataset
-    below = _dataset_layers(source, registry)
+    source = asked.data.source or registry.default_dataset(task).full_name
+    below = _dataset_layers(source, task, registry)
     if asked.recipe is not None:
-        below.append(_recipe_layer(asked.recipe, registry, on_card_of=model))
-    elif card.recipe:
-        below.insert(0, _recipe_layer(card.recipe, registry, on_card_of=model))
-    elif usual := cast(TaskCard, task.card).recipe:
-        below.insert(0, _recipe_layer(usual, registry, on_card_of=task))
+        recipe = registry.get("recipe", asked.recipe, on_card_of=model)
+        below.append(_recipe_layer(recipe, registry))
+    elif usual := _usual_recipe(model, task, registry):
+        below.insert(0, _recipe_layer(usual, registry))
     return _settle(check_plan(resolve([*below, *layers]), registry))
 
 
@@ -150,7 +149,7 @@ def check_plan(resolved: ResolvedConfig, registry: Registry) -> RunPlan:
         resolved=resolved,
         model=model,
         task=task,
-        source=config.data.source or cast(TaskCard, task.card).default_dataset,
+        source=config.data.source or registry.default_dataset(task).full_name,
         backbone=_backbone_of(model, model_options, config, registry),
         model_options=model_options,
         task_options=check_options(
@@ -227,19 +226,31 @@ def _input_of(card: ModelCard, weights: str | None) -> InputSpec:
     return {w.name: w.preprocess for w in card.weights}.get(weights or "", card.input)
 
 
-def _recipe_layer(name: str, registry: Registry, *, on_card_of: Entry) -> Layer:
-    """The recipe of that name; the model's own plugin comes first."""
-    entry = registry.get("recipe", name, on_card_of=on_card_of)
-    values = {**registry.load(entry)(), "recipe": entry.full_name}
-    return Layer(f"recipe {entry.full_name}", values)
+def _usual_recipe(model: Entry, task: Entry, registry: Registry) -> Entry | None:
+    """What trains a model where the user names no recipe: one for another task is of no use."""
+    if on_card := cast(ModelCard, model.card).recipe:
+        recipe = registry.get("recipe", on_card, on_card_of=model)
+        if cast(RecipeCard, recipe.card).task in (task.card.name, task.full_name):
+            return recipe
+    of_task = cast(TaskCard, task.card).recipe
+    return registry.get("recipe", of_task, on_card_of=task) if of_task else None
 
 
-def _dataset_layers(source: str, registry: Registry) -> list[Layer]:
-    for entry in registry.entries("dataset"):
-        if source in (entry.card.name, entry.full_name):
-            settings = cast(DatasetCard, entry.card).settings
-            return [Layer(f"data set {entry.full_name}", settings)] if settings else []
-    return []
+def _recipe_layer(recipe: Entry, registry: Registry) -> Layer:
+    values = {**registry.load(recipe)(), "recipe": recipe.full_name}
+    return Layer(f"recipe {recipe.full_name}", values)
+
+
+def _dataset_layers(source: str, task: Entry, registry: Registry) -> list[Layer]:
+    """What a registered data set asks for; of its words to another task, only what is no option."""
+    try:
+        entry = registry.get("dataset", source)
+    except UnknownNameError:
+        return []  # a path
+    card = cast(DatasetCard, entry.card)
+    foreign = {"task", "transforms"} if card.task not in (task.card.name, task.full_name) else set()
+    settings = {section: keys for section, keys in card.settings.items() if section not in foreign}
+    return [Layer(f"data set {entry.full_name}", settings)] if settings else []
 
 
 def read_named_weights(
