@@ -64,3 +64,10 @@ def test_every_distribution_runs_on_the_same_pythons_under_the_same_license(memb
 )
 def test_every_package_is_typed(package: Path) -> None:
     assert (package / "py.typed").is_file()
+
+
+@pytest.mark.parametrize("plugin", sorted(ROOT.glob("plugins/*")), ids=lambda path: path.name)
+def test_the_umbrella_brings_every_plugin(plugin: Path) -> None:
+    names = {requirement.name for requirement in requirements(PROJECTS["vision-zoo"])}
+
+    assert PROJECTS[plugin.name]["name"] in names
