@@ -60,7 +60,7 @@ def zoo_datasets() -> list[DatasetCard]:
             settings={
                 "data": {"image_size": 64},
                 "transforms": {"crop": "none", "flip": 0.0},
-                "training": {"epochs": 8, "batch_size": 16},
+                "training": {"epochs": 6, "batch_size": 16},
             },
         ),
         _torchvision(

@@ -118,8 +118,9 @@ def _recipe(name: str, summary: str, source: str = "") -> RecipeCard:
 def zoo_recipes() -> list[RecipeCard]:
     """Ways to train a U-Net, the sources' and ours."""
     return [
-        _recipe("unet", "some hundred to some thousand images, from scratch; the default"),
+        _recipe("unet", "some ten to some thousand images, from scratch; the default"),
         _recipe("unet-pretrained", "a published encoder on new classes"),
+        _recipe("membranes", "thin borders in some ten large grey slices, from scratch"),
         _recipe("ronneberger2015", "the paper's: one large tile a step, momentum 0.99", PAPER),
         _recipe("milesial", "RMSprop on whole images, Dice beside cross-entropy", MILESIAL),
     ]
