@@ -111,6 +111,6 @@ def test_a_recipe_says_its_command_hardware_and_source(card) -> None:
 def test_without_a_recipe_the_embedded_scenes_are_learned_in_six_epochs() -> None:
     found = plan("unet_small")
 
-    assert (found.source, found.config.recipe) == ("digit-scenes", "unet:unet")
+    assert (found.source, found.config.recipe) == ("core:digit-scenes", "unet:unet")
     assert (found.config.training.epochs, found.config.training.batch_size) == (6, 16)
     assert (found.input.size_px, found.transforms["crop"]) == (64, "none")

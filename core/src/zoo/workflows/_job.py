@@ -23,6 +23,7 @@ from zoo.inference import ModelRecord
 from zoo.registry import Registry
 from zoo.reporting import ConsoleReporter, JsonLines, RunSummary
 from zoo.runs import RunFolder, describe_environment
+from zoo.structures import Batch
 from zoo.tasks import Task
 from zoo.training import (
     Callback,
@@ -33,6 +34,7 @@ from zoo.training import (
     monitored,
     seed_everything,
 )
+from zoo.workflows._duration import long_run_line, time_image
 from zoo.workflows._feed import Feed
 from zoo.workflows._model import build_planned_model
 from zoo.workflows._plan import RunPlan, overlay
@@ -117,7 +119,8 @@ class Job:
         feed = Feed(self.plan, self.source, self.task, pin_memory=self.device.type == "cuda")
         self.feed = self._stack.enter_context(closing(feed))
         self.model = self._build_model(restored=restored)
-        rehearse(self.plan, self.source, self.task, self.model, self.device)
+        batch = rehearse(self.plan, self.source, self.task, self.model, self.device)
+        self._say_if_long(batch)
         self._named_callbacks = self._build_callbacks()
         self.trainer = self._build_trainer()
 
@@ -166,6 +169,19 @@ class Job:
             message=self._say,
             restored=restored,
         )
+
+    def _say_if_long(self, batch: Batch) -> None:
+        """How long the run will take, to whoever named no data and may only want to see it work."""
+        if self.config.data.source is not None or self.device.type != "cpu":
+            return
+        line = long_run_line(
+            self.plan,
+            image_s=time_image(self.plan, self.task, self.model, batch),
+            images=len(self.source.splits["train"]) * self.config.data.repeats,
+            registry=self.registry,
+        )
+        if line is not None:
+            self._say(line)
 
     def _build_trainer(self) -> Trainer:
         """The trainer, as yet without a folder to write to."""

@@ -10,6 +10,7 @@ from torch import nn
 from zoo.data import Loader, Source, epoch_batches
 from zoo.errors import ConfigError, ZooError
 from zoo.plugins import in_a_line, modules_of
+from zoo.structures import Batch
 from zoo.tasks import Task
 from zoo.workflows._plan import RunPlan
 
@@ -18,8 +19,11 @@ _IMAGES = 2
 
 def rehearse(
     plan: RunPlan, source: Source, task: Task, model: nn.Module, device: torch.device
-) -> None:
+) -> Batch:
     """Give the model the first images of the training split; no weight or statistic changes.
+
+    Returns:
+        These images, as the model saw them.
 
     Raises:
         DataError: an image cannot be read, or has not the channels that the model wants.
@@ -35,8 +39,9 @@ def rehearse(
     model.eval()
     try:
         with closing(loader), torch.no_grad(), eager or nullcontext():
-            for batch in loader.batches(keys[:1]):
-                task.step(model, transforms.batch(batch.to(device)))
+            batch = transforms.batch(next(iter(loader.batches(keys[:1]))).to(device))
+            task.step(model, batch)
+            return batch
     except (ZooError, torch.OutOfMemoryError):
         raise
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
