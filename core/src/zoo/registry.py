@@ -130,6 +130,10 @@ class Registry:
         """
         return self.get("dataset", getattr(task.card, "default_dataset", ""), on_card_of=task)
 
+    def has_classes(self, task: Entry) -> bool:
+        """Whether a task tells named classes apart, as its default data do."""
+        return getattr(self.default_dataset(task).card, "classes", 0) > 0
+
     def entries(
         self, kind: str, pattern: str | None = None, *, bridges: bool = True
     ) -> list[Entry]:

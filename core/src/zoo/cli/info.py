@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import click
 
-from zoo.cards import DatasetCard, InputSpec, ModelCard
+from zoo.cards import InputSpec, ModelCard
 from zoo.cli._completion import complete_names
 from zoo.cli._options import json_option
 from zoo.cli._output import as_json, count_text, print_answer, print_json, print_table
@@ -92,10 +92,9 @@ def _task_text(registry: Registry, entry: Entry, card: ModelCard) -> str:
 def _outputs_word(registry: Registry, entry: Entry) -> str:
     """What ``num_classes`` counts: classes, unless the task's own data have none."""
     try:
-        data = registry.default_dataset(registry.task_of(entry)).card
+        return "classes" if registry.has_classes(registry.task_of(entry)) else "outputs"
     except UsageError:
         return "classes"
-    return "classes" if cast("DatasetCard", data).classes else "outputs"
 
 
 def _input_text(spec: InputSpec) -> str:

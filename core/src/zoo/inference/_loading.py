@@ -106,7 +106,7 @@ def load_model(
 ) -> Predictor:
     """A model with published weights, or with those of a file, ready to call on images.
 
-    The classes of a file are not known: they are named by their numbers.
+    The classes of a file are not known: they are named by their numbers, if the task has any.
 
     Args:
         name: short or full name of the model.
@@ -121,23 +121,27 @@ def load_model(
     registry = registry or default_registry()
     entry = registry.get("model", name)
     card = cast(ModelCard, entry.card)
+    task = registry.task_of(entry)
+    has_classes = registry.has_classes(task)
     chosen = resolve_weights(card, weights)
     if isinstance(chosen, WeightsCard):
         tensors = read_weights(fetch_weights(chosen, message=message))
-        classes, spec = _published_classes(entry, chosen), chosen.preprocess
+        classes = _published_classes(entry, chosen) if has_classes else ()
+        spec, outputs = chosen.preprocess, len(classes) or card.num_classes
     else:
         tensors = read_weights(chosen)
-        classes = tuple(map(str, range(_count_classes(entry, tensors, registry))))
+        outputs = _count_outputs(entry, tensors, registry)
+        classes = tuple(map(str, range(outputs))) if has_classes else ()
         spec = card.input
     record = ModelRecord(
         model=entry.full_name,
         distribution=entry.distribution,
         version=entry.version,
-        num_classes=len(classes),
+        num_classes=outputs,
         in_channels=spec.channels,
         classes=classes,
         input=spec,
-        task=registry.task_of(entry).full_name,
+        task=task.full_name,
         weights=weights,
     )
     return build_predictor(
@@ -261,7 +265,7 @@ def _read_step(folder: RunFolder, checkpoint: str, warn: Callable[[str], None]) 
     raise CheckpointError(f"{folder.path} has no checkpoint that verifies")
 
 
-def _count_classes(entry: Entry, tensors: Mapping[str, Tensor], registry: Registry) -> int:
+def _count_outputs(entry: Entry, tensors: Mapping[str, Tensor], registry: Registry) -> int:
     """Rows of the file's last layer, which is where the model's own last layer is."""
     with torch.device("meta"):
         own = build_model(entry.full_name, registry=registry).state_dict()
