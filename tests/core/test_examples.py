@@ -2,13 +2,27 @@
 
 import doctest
 from importlib import import_module
+from importlib.util import find_spec
 
 import pytest
+
+names_resnet = pytest.mark.skipif(find_spec("zoo_resnet") is None, reason="an example names it")
 
 
 @pytest.mark.parametrize(
     "name",
-    ["zoo.errors", "zoo.plugins", "zoo.registry", "zoo.config._layers", "zoo.cli._output"],
+    [
+        "zoo.errors",
+        "zoo.plugins._faults",
+        pytest.param("zoo.registry", marks=names_resnet),
+        "zoo.cli._output",
+        "zoo.config._layers",
+        "zoo.data._files",
+        "zoo.distributions._listing",
+        "zoo.runs._storage",
+        "zoo.structures._tiling",
+        "zoo.tasks._drawing",
+    ],
 )
 def test_the_examples_of_a_module_hold(name):
     results = doctest.testmod(import_module(name))
