@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -51,11 +51,13 @@ class Outcome:
     """What came of a plan.
 
     Attributes:
+        changes: that were made.
         brought: the plugins of the distributions that were changed, as ``zoo plugins list --json``
             has them.
         broken: plugins of other distributions that were loaded before and fail now.
     """
 
+    changes: list[Change]
     brought: Listing
     broken: Listing
 
@@ -178,7 +180,8 @@ def carry_out(plan: Plan) -> Outcome:
     changed = {canonicalize_name(change.name) for change in plan.changes}
     brought = [p for p in after if canonicalize_name(p["distribution"]) in changed]
     broken = [p for p in after if p not in brought and p["state"] == "failed" and _key(p) in before]
-    return Outcome(brought, broken)
+    changes = [replace(change, after=installed_version(change.name)) for change in plan.changes]
+    return Outcome(changes, brought, broken)
 
 
 def _key(plugin: dict[str, str]) -> tuple[str, str]:

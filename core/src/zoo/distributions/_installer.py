@@ -27,9 +27,7 @@ from zoo.errors import UsageError, ZooError
 
 PINNED = ("zoo-core", "torch", "torchvision")
 """What no plugin may move."""
-_DECORATION = " \u00d7\u2570\u2500\u25b6\u2502"
-"""Spaces, and the crosses and arrows that uv draws before its lines."""
-_UV_CHANGE = re.compile(r"^ [+~] ([\w.-]+)==([^\s(]+)", re.MULTILINE)
+_UV_CHANGE = re.compile(r"^ [+~] ([\w.-]+)(?:==| @ )(\S+)", re.MULTILINE)
 
 
 class InstallerError(ZooError):
@@ -41,7 +39,8 @@ class Change:
     """What happens to one distribution.
 
     Attributes:
-        before, after: its version; None where it is not installed.
+        before, after: its version; None where it is not installed.  Before it is built, uv tells
+            instead of the version the address it comes from.
     """
 
     name: str
@@ -102,17 +101,16 @@ class Installer:
         Raises:
             InstallerError: it cannot be done.
         """
-        flags = {"uv": ["--dry-run"], "pip": ["--dry-run", "--quiet", "--report", "-"]}
-        done = subprocess.run(  # noqa: S603
-            [*command, *flags[self.name]], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise InstallerError(_refusal(self.name, done.stderr), _advice(done.stderr))
-        if self.name == "uv":
-            found = _UV_CHANGE.findall(done.stderr)
-        else:
-            metadata = [item["metadata"] for item in json.loads(done.stdout)["install"]]
-            found = [(item["name"], item["version"]) for item in metadata]
+        with TemporaryDirectory(prefix="zoo-") as folder:
+            report = Path(folder) / "report.json"
+            flags = ["--dry-run", *(["--report", str(report)] if self.name == "pip" else [])]
+            done = subprocess.run(  # noqa: S603
+                [*command, *flags], capture_output=True, text=True, check=False
+            )
+            said = done.stdout + done.stderr
+            if done.returncode:
+                raise InstallerError(f"{self.name} refuses:\n{said.strip()}", _advice(said))
+            found = _UV_CHANGE.findall(said) if self.name == "uv" else _read_report(report)
         return [Change(name, installed_version(name), after) for name, after in found]
 
     def run(self, command: Sequence[str]) -> None:
@@ -177,10 +175,10 @@ def installed_version(name: str) -> str | None:
         return None
 
 
-def _refusal(installer: str, said: str) -> str:
-    """The installer's own words, without its decoration."""
-    lines = [line.strip(_DECORATION) for line in said.splitlines()]
-    return f"{installer} cannot install this: " + " ".join([line for line in lines if line][-6:])
+def _read_report(file: Path) -> list[tuple[str, str]]:
+    """Name and version of what pip would install."""
+    metadata = [item["metadata"] for item in json.loads(file.read_text("utf-8"))["install"]]
+    return [(item["name"], item["version"]) for item in metadata]
 
 
 def _advice(said: str) -> str:

@@ -31,12 +31,17 @@ def change(plan: Plan, *, yes: bool, dry_run: bool, json_: bool) -> int:
             click.confirm("Go on?", default=True, abort=True, err=True)
         outcome = carry_out(plan)
     if json_:
-        document = {"command": plan.command, "changes": plan.changes, "notes": plan.notes}
-        plugins = {"plugins": outcome.brought, "broken": outcome.broken} if outcome else {}
-        print_json({**document, "done": outcome is not None, **plugins})
+        print_json(_document(plan, outcome))
     elif outcome:
-        _tell(plan, outcome)
-    return bool(outcome and _is_failure(plan, outcome))
+        _tell(outcome)
+    return bool(outcome and _is_failure(outcome))
+
+
+def _document(plan: Plan, outcome: Outcome | None) -> dict[str, Any]:
+    document = {"command": plan.command, "notes": plan.notes, "done": outcome is not None}
+    if outcome is None:
+        return {**document, "changes": plan.changes}
+    return {**document, **vars(outcome)}
 
 
 def _show(plan: Plan) -> None:
@@ -55,7 +60,7 @@ def _show(plan: Plan) -> None:
         print_message(f"{pins} stay as they are.")
 
 
-def _tell(plan: Plan, outcome: Outcome) -> None:
+def _tell(outcome: Outcome) -> None:
     """What came of it."""
     for plugin in outcome.brought:
         owner = f"{plugin['name']} of {plugin['distribution']} {plugin['version']}"
@@ -65,10 +70,10 @@ def _tell(plan: Plan, outcome: Outcome) -> None:
             print_answer(f"Plugin {owner} brings {_names(plugin['cards'])}.")
     for plugin in outcome.broken:
         print_answer(f"Plugin {plugin['name']} fails since then: {plugin['reason']}")
-    installed = [item.name for item in plan.changes if item.after]
+    installed = [item.name for item in outcome.changes if item.after]
     if installed and not outcome.brought:
         print_answer(f"None of these brings a plugin of zoo: {', '.join(installed)}.")
-    for item in plan.changes:
+    for item in outcome.changes:
         if item.after is None:
             print_answer(f"Removed {item.name} {item.before}.")
 
@@ -83,6 +88,7 @@ def _names(cards: dict[str, Sequence[str]]) -> str:
     return "; ".join(texts) or "nothing"
 
 
-def _is_failure(plan: Plan, outcome: Outcome) -> bool:
+def _is_failure(outcome: Outcome) -> bool:
     """Whether a plugin fails now, or none came where one was wanted."""
-    return bool(outcome.failed or (any(c.after for c in plan.changes) and not outcome.brought))
+    wanted = any(item.after for item in outcome.changes)
+    return bool(outcome.failed or (wanted and not outcome.brought))
