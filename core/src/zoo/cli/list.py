@@ -98,8 +98,8 @@ def _of_task(registry: Registry, entries: list[Entry], task: str | None) -> list
 def _tell_of_bridge(plugin: Plugin, kind: str, *, whole: bool) -> None:
     """One line for a bridge whose cards are not shown, and one for each of its notes."""
     if not whole:
-        count = f"{len(plugin.cards[kind]):,} {kind}s"
-        print_answer(f"{plugin.name}: {count} more; `zoo list {kind}s '{plugin.name}:*'`")
+        count = f"{len(plugin.cards[kind]):,} more {kind}s"
+        print_answer(f"{plugin.name}: {count}; `zoo list {kind}s '{plugin.name}:*'` shows them")
     for note in plugin.notes:
         print_message(f"{plugin.name}: {note}")
 

@@ -1,0 +1,74 @@
+"""torchvision's models as cards, from a table: listing them imports neither torch nor torchvision.
+
+``python -m zoo_torchvision.table`` writes ``models.json`` anew from the installed torchvision.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from zoo import CardTable, InputSpec, ModelCard, WeightsCard, hookimpl
+
+TABLE = Path(__file__).with_name("models.json")
+WEIGHTS_URL = "https://download.pytorch.org/models/"
+
+short_names = False
+"""torchvision's names want their full form, ``torchvision:resnet18``; zoo's own come first."""
+
+
+@functools.cache
+def read_table() -> dict[str, Any]:
+    """The shipped table, as ``zoo_torchvision.table`` wrote it."""
+    table: dict[str, Any] = json.loads(TABLE.read_text(encoding="utf-8"))
+    return table
+
+
+@hookimpl
+def zoo_models() -> CardTable:
+    """Every model of torchvision for classification, segmentation and detection."""
+    table = read_table()
+    inputs = [InputSpec(**spec) for spec in table["inputs"]]
+    return CardTable(
+        library="torchvision",
+        version=table["version"],
+        install="zoo-torchvision",
+        rows=table["models"],
+        build=lambda name, row: model_card(name, row, inputs),
+    )
+
+
+def model_card(name: str, row: Mapping[str, Any], inputs: list[InputSpec]) -> ModelCard:
+    """The card of one row of the table."""
+    return ModelCard(
+        name=name,
+        task=row["task"],
+        summary=row["summary"],
+        factory=f"zoo_torchvision.models:{row['task']}_model",
+        options={"variant": name},
+        num_params=row["params"],
+        gmacs=row["macs"] / 1e9,
+        num_classes=row["classes"],
+        input=inputs[row["input"]],
+        weights=tuple(_weights_card(weights, inputs) for weights in row["weights"]),
+        paper=row["paper"],
+        license="BSD-3-Clause",
+        tags=tuple(row["tags"]),
+    )
+
+
+def _weights_card(row: Mapping[str, Any], inputs: list[InputSpec]) -> WeightsCard:
+    return WeightsCard(
+        name=row["name"],
+        url=WEIGHTS_URL + row["file"],
+        # torchvision's files end in the first 8 hex digits of their SHA-256.
+        sha256=row["file"].removesuffix(".pth").rpartition("-")[2],
+        preprocess=inputs[row["input"]],
+        classes=f"zoo_torchvision:{row['classes']}" if row["classes"] else "",
+        metrics=row["metrics"],
+        license=row.get("license", ""),
+        provenance="torchvision",
+    )
