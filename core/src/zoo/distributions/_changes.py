@@ -160,8 +160,12 @@ def plan_uninstall(names: Sequence[str]) -> Plan:
         installer,
         installer.uninstall(chosen),
         [Change(name, installed_version(name), None) for name in chosen],
-        tuple(f"{name} brings the plugins {', '.join(plugins[name])}." for name in chosen),
+        tuple(f"{name} brings {_plugins_text(plugins[name])}." for name in chosen),
     )
+
+
+def _plugins_text(names: Sequence[str]) -> str:
+    return f"the plugin{'s' * (len(names) > 1)} {' and '.join(names)}"
 
 
 def carry_out(plan: Plan) -> Outcome:

@@ -1,7 +1,8 @@
 """Start a plugin: copy ``plugin_template``, with its name in place of ``tinynet``.
 
 The template is a working plugin as it stands, so that it is checked like all other code: no
-placeholder is in it, only the name in the four forms that a project needs.
+placeholder is in it, only the name in the forms that a project needs: zoo-tinynet, Tinynet and
+tinynet.
 """
 
 from __future__ import annotations
@@ -80,8 +81,7 @@ def _renamed(text: str, name: str) -> str:
     capitals = "".join(part.capitalize() for part in name.split("_"))
     for old, new in (
         (f"zoo-{_TEMPLATE_NAME}", f"zoo-{name.replace('_', '-')}"),
-        ("TinyNet", capitals),
-        ("Tinynet", capitals),
+        (_TEMPLATE_NAME.capitalize(), capitals),
         (_TEMPLATE_NAME, name),
     ):
         text = text.replace(old, new)
