@@ -73,7 +73,7 @@ def distributions(*patterns: str) -> dict[str, str]:
 
 MEMBERS = distributions("core", "plugins/*", "packages/*")
 EXAMPLES = distributions("packages/examples/*")
-TESTS = {name: f"tests/{folder}" for name, folder in MEMBERS.items()}
+TESTS = {name: f"tests/{folder.removeprefix('packages/zoo-')}" for name, folder in MEMBERS.items()}
 FROM_SOURCE = [word for folder in MEMBERS.values() for word in ("--editable", folder)]
 
 WHEELS = ROOT / ".nox" / "dist"
@@ -170,7 +170,7 @@ def wheels(session: nox.Session) -> None:
 @nox.parametrize("member", [name for name in MEMBERS if (ROOT / TESTS[name]).is_dir()])
 def alone(session: nox.Session, member: str) -> None:
     """Do a member's tests pass from its wheel, with nothing that it does not require?"""
-    session.install(*FROM_WHEELS, "--group", "test", member)
+    session.install(*FROM_WHEELS, "--group", "test", "zoo-testkit", member)
     run_suite(session, "python", TESTS[member])
 
 

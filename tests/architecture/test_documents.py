@@ -19,6 +19,7 @@ DOCUMENTS = {
     for pattern in ("README.md", "CONTRIBUTING.md", "docs/**/*.md", "plugins/*/README.md")
     for file in sorted(ROOT.glob(pattern))
 }
+NOXFILE = (ROOT / "noxfile.py").read_text()
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^(?:\w+=\S+ )*(?:until )?(?:python3 noxfile\.py -s zoo -- |zoo )(.*)$")
@@ -161,3 +162,10 @@ def test_every_page_is_reached_from_the_index() -> None:
     pages = [str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")]
 
     assert [page for page in pages if page != "index.md" and f"({page})" not in index] == []
+
+
+def test_contributing_says_what_every_session_asks() -> None:
+    sessions = re.findall(r"^@nox\.session.*\n(?:@.*\n)*def (\w+)", NOXFILE, re.MULTILINE)
+    told = re.findall(r"^\| `(\w+)` \| .*\? \|", DOCUMENTS["CONTRIBUTING.md"], re.MULTILINE)
+
+    assert set(sessions) - {"dev", "build", "zoo"} == set(told)
