@@ -50,18 +50,29 @@ def with_norm(*, num_classes: int, in_channels: int = 1) -> nn.Module:
     )
 
 
+def dense(*, num_classes: int, in_channels: int = 1) -> nn.Module:
+    """A class for each pixel, without batch norm."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, 8, 5, padding=2), nn.ReLU(), nn.Conv2d(8, num_classes, 1)
+    )
+
+
 def registry() -> Registry:
     cards = tuple(
         ModelCard(
             name=name,
             summary="for this test",
             factory=f"{__name__}:{name}",
-            task="classification",
+            task=task,
             num_params=0,
             gmacs=0.0,
             input=InputSpec(channels=1, size_px=8, resize_px=None, mean=(0.5,), std=(0.5,)),
         )
-        for name in ("linear", "with_norm")
+        for name, task in (
+            ("linear", "classification"),
+            ("with_norm", "classification"),
+            ("dense", "segmentation"),
+        )
     )
     mine = Plugin(
         name="tiny", distribution="zoo-tiny", version="1", target=__name__, cards={"model": cards}
@@ -158,6 +169,24 @@ def test_several_processes_train_as_one(tmp_path: Path, processes: int) -> None:
     weights = {k: v for k, v in state_of(tmp_path / "one")[1].items() if k.startswith("model/")}
     found = {k: v for k, v in state_of(tmp_path / "several")[1].items() if k.startswith("model/")}
     torch.testing.assert_close(found, weights, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy+dice", "focal"])
+def test_several_processes_segment_as_one(tmp_path: Path, loss: str) -> None:
+    """Shards hold unequal numbers of counted pixels, and of classes on their images."""
+    config = settings(
+        model={"name": "dense"},
+        task={"loss": loss, "ignore_index": 3},
+        data={"image_size": 32},
+        transforms={"crop": "random", "scale": [0.5, 1.0], "rotate_deg": 20.0},
+        training={"epochs": 1, "batch_size": 299, "max_steps": 2},
+    )
+    train(config, tmp_path / "one")
+
+    codes = fork_ranks(2, lambda _: train(config, tmp_path / "two"))
+
+    assert codes == [0, 0]
+    assert_close(log_of(tmp_path / "two"), log_of(tmp_path / "one"))
 
 
 def test_the_processes_of_a_step_see_the_samples_of_one_process(tmp_path: Path) -> None:

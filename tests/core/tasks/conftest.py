@@ -50,7 +50,7 @@ def dense(kind: type[nn.Module], **options: int) -> nn.Module:
     """The same weights again and again, in eval mode."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return kind(**options).eval()
+        return kind(**options).eval().requires_grad_(requires_grad=False)
 
 
 @pytest.fixture
