@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -82,11 +85,9 @@ class AgreementTests:
         """``torch.compile``, with a backend that generates no code."""
         compiled: Any = torch.compile(case.fresh().eval(), backend="aot_eager")
 
-        try:
-            with torch.no_grad():
-                answers = case.call(compiled)
-        finally:
-            torch.compiler.reset()
+        with torch.no_grad(), _quiet():
+            answers = case.call(compiled)
+        torch.compiler.reset()
 
         _check_close(answers, case.answers, case.settings.tolerance)
 
@@ -94,11 +95,21 @@ class AgreementTests:
         """``torch.export`` gives a program with the same answers."""
         call = case.call
 
-        with torch.no_grad(), seeded():
+        with torch.no_grad(), seeded(), _quiet():
             program = torch.export.export(case.fresh().eval(), call.args, dict(call.kwargs))
             answers = call(program.module())
 
         _check_close(answers, case.answers, case.settings.tolerance)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the trace that torch's compiler logs, thousands of lines for a test that fails."""
+    logging.disable(logging.DEBUG)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _copy_of_state(model: nn.Module) -> dict[str, Tensor]:

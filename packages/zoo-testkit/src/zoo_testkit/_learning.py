@@ -53,7 +53,7 @@ class LearningTests:
         """One step with a frozen backbone: its parameters and buffers keep their bits."""
         model = case.fresh().train()
         part = _frozen_part(model)
-        frozen = set(freeze_parts(model, [part]))
+        freeze_parts(model, [part])
         learning = [p for p in model.parameters() if p.requires_grad]
         if not learning:
             does_not_apply("nothing is left to learn beside the frozen part")
@@ -63,27 +63,25 @@ class LearningTests:
         _backward(case, model)
         torch.optim.SGD(learning, lr=0.1, momentum=0.9, weight_decay=0.1).step()
 
-        moved = {
-            name for name, value in model.state_dict().items() if not value.equal(before[name])
-        }
-        owners = {name.rpartition(".")[0] for name in frozen}
-        wrong = [n for n in moved if n in frozen or n.rpartition(".")[0] in owners]
-        assert not wrong, f"{', '.join(sorted(wrong))} moved, although {part} is frozen"
+        moved = [n for n, value in model.state_dict().items() if not value.equal(before[n])]
+        wrong = [name for name in moved if _belongs(name, part, model)]
+        assert not wrong, f"{', '.join(wrong)} moved, although {part} is frozen"
         assert moved, "nothing moved"
 
     def test_training_lowers_the_loss(self, case: ModelCase) -> None:
-        """By a tenth, in a few steps on one batch with Adam."""
+        """By a twentieth, in a few steps on one batch with Adam."""
         settings = case.settings
         model = case.fresh().train()
         optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
         losses = [_backward(case, model).item()]
+        goal = 0.95 * losses[0]
 
-        while losses[-1] > 0.9 * losses[0] and len(losses) <= settings.training_steps:
+        while losses[-1] > goal and len(losses) <= settings.training_steps:
             optimizer.step()
             optimizer.zero_grad()
             losses.append(_backward(case, model).item())
 
-        assert losses[-1] <= 0.9 * losses[0], (
+        assert losses[-1] <= goal, (
             f"{settings.training_steps} steps on one batch:"
             f" the loss was {losses[0]:.4g} and is {losses[-1]:.4g}"
         )
@@ -120,3 +118,10 @@ def _frozen_part(model: nn.Module) -> str:
     if hasattr(model, "head_parts") or hasattr(model, "backbone"):
         return "backbone"
     return next(name.partition(".")[0] for name, _ in model.named_parameters())
+
+
+def _belongs(name: str, part: str, model: nn.Module) -> bool:
+    """Whether a parameter or buffer is of the part, as ``freeze_parts`` means it."""
+    if part == "backbone" and not hasattr(model, "backbone"):
+        return not any(name.startswith(f"{head}.") for head in model.head_parts)  # type: ignore[union-attr]
+    return name == part or name.startswith(f"{part}.")

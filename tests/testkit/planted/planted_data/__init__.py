@@ -1,0 +1,1 @@
+"""Class names of planted weights."""
