@@ -76,3 +76,8 @@ def test_the_umbrella_brings_every_plugin(plugin: Path) -> None:
     names = {requirement.name for requirement in requirements(PROJECTS["vision-zoo"])}
 
     assert PROJECTS[plugin.name]["name"] in names | AWAITED
+
+
+@pytest.mark.parametrize("plugin", sorted(ROOT.glob("plugins/*")), ids=lambda path: path.name)
+def test_core_knows_whose_short_names_come_first(plugin: Path) -> None:
+    assert PROJECTS[plugin.name]["name"] in FIRST_PARTY
