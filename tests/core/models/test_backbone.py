@@ -49,6 +49,23 @@ def test_only_what_is_asked_for_is_left_in_it(registry) -> None:
     assert parts == ["stem", "fine", "middle"]
 
 
+@pytest.mark.parametrize(
+    ("max_stride", "names"), [(7, ["fine", "middle"]), (8, ["fine", "middle", "coarse"])]
+)
+def test_it_ends_with_the_last_stage_of_at_most_a_stride(
+    max_stride: int, names: list[str], registry
+) -> None:
+    backbone = build_backbone("tiny", max_stride=max_stride, registry=registry)
+
+    assert [stage.name for stage in backbone.stages] == names
+    assert hasattr(backbone.module, "coarse") is ("coarse" in names)
+
+
+def test_no_stage_of_so_small_a_stride_is_an_error(registry) -> None:
+    with pytest.raises(ConfigError, match="at least one stage"):
+        build_backbone("tiny", max_stride=1, registry=registry)
+
+
 def test_every_parameter_takes_part_in_the_last_map() -> None:
     backbone = build_backbone("resnet18")
 

@@ -59,3 +59,27 @@ def test_the_model_is_left_as_it_was(registry) -> None:
     assert (model.training, model.stem.training, model.fine.training) == (True, True, False)
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_work_that_depends_on_the_images_is_counted_by_a_typical_pass() -> None:
+    class Detector(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Conv2d(3, 4, 1)
+            self.head = nn.Linear(5, 6)
+
+        def forward(self, images: torch.Tensor) -> None:
+            raise AssertionError("as many regions as there are")
+
+        def typical_pass(self, images: torch.Tensor) -> None:
+            self.body(images)
+            self.head(images.new_zeros(100 * len(images), 5))
+
+    model = Detector()
+
+    body, head, total = describe_structure(model, InputSpec(size_px=8))
+
+    assert (body.name, body.output_shape, body.gmacs) == ("body", (4, 8, 8), 3 * 4 * 64 / 1e9)
+    assert (head.name, head.gmacs) == ("head", 100 * 30 / 1e9)
+    assert (total.num_params, total.output_shape, total.gmacs) == (52, (), (768 + 3000) / 1e9)
+    assert model.head.weight.device.type == "cpu"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -39,14 +40,22 @@ def describe_structure(model: nn.Module, input: InputSpec) -> list[StageRow]:  #
     torch needs to load its meta device, on which a model built there is described as well.  Parts
     without parameters that keep the shape of what came before (activations) are left out.
 
+    The work of some models depends on what they see: a detector's, on the number of its proposals.
+    One that has a ``typical_pass(images)`` is described by that in place of its forward pass, on
+    the meta device, where the work costs nothing.
+
     Args:
         model: takes images (n, c, h, w); left as it was.
         input: the size and channels of the images.
     """
+    if hasattr(model, "typical_pass"):
+        model = copy.deepcopy(model).to("meta")
     shapes, macs = _run(model, input)
     kind = type(model).__name__
     children = dict(model.named_children())
-    total = StageRow("total", kind, shapes.pop(""), _num_params(model), sum(macs.values()) / 1e9)
+    total = StageRow(
+        "total", kind, shapes.pop("", ()), _num_params(model), sum(macs.values()) / 1e9
+    )
     rows: list[StageRow] = []
     for name, shape in shapes.items():
         params = _num_params(children[name])
@@ -80,7 +89,8 @@ def _run(model: nn.Module, spec: InputSpec) -> tuple[dict[str, tuple[int, ...]],
     device = next((parameter.device for parameter in model.parameters()), None)
     try:
         with torch.no_grad():
-            model.eval()(torch.zeros(1, spec.channels, spec.size_px, spec.size_px, device=device))
+            run = getattr(model.eval(), "typical_pass", model)
+            run(torch.zeros(1, spec.channels, spec.size_px, spec.size_px, device=device))
     finally:
         for hook in hooks:
             hook.remove()

@@ -1,0 +1,1 @@
+"""The R-CNN lineage as a plugin of zoo."""

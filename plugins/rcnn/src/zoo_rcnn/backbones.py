@@ -1,0 +1,37 @@
+"""The feature maps that a detector without a pyramid works on.
+
+Shapes: n images, c channels, h w height and width in px.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from zoo.structures import Backbone
+
+Norm = Literal["batch", "frozen"]
+
+LARGEST_STRIDE = 16
+"""Of the papers' networks (ZF, VGG): 7 x 7 cells for a region of 112 px."""
+
+
+class SingleMapBackbone(nn.Module):
+    """A backbone up to one stage, its last.
+
+    Attributes:
+        strides: px of the image for a cell of the map, as a tuple of one.
+        channels: of the map.
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.body = backbone.module
+        self.strides = (backbone.stages[-1].stride,)
+        self.channels = backbone.stages[-1].channels
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Images (n, c, h, w) -> one map (n, channels, h / stride, w / stride), as a list."""
+        maps: dict[str, Tensor] = self.body(images)
+        return [list(maps.values())[-1]]

@@ -1,0 +1,102 @@
+"""Proposals that come from outside the detector: where an object could be, whatever it is.
+
+R-CNN, SPP-net and Fast R-CNN look only at these.  ``selective_search`` makes better ones;
+``grid_proposals`` need nothing but the size of the image.
+
+Shapes: b images, p proposals, m objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from zoo_rcnn.operators import box_iou
+from zoo_rcnn.targets import Targets
+
+GRID_SCALES = (0.18, 0.27, 0.4, 0.6, 0.9)
+"""Side of a window as a share of the image's shorter side."""
+GRID_ASPECT_RATIOS = (0.5, 1.0, 2.0)
+GRID_STEP = 0.25
+"""From one window to the next, as a share of the window's side."""
+
+
+def grid_proposals(
+    height: int,
+    width: int,
+    *,
+    scales: Sequence[float] = GRID_SCALES,
+    aspect_ratios: Sequence[float] = GRID_ASPECT_RATIOS,
+    step: float = GRID_STEP,
+) -> Tensor:
+    """Windows of some sizes and shapes, evenly over the image: (p, 4) float32 in px.
+
+    >>> grid_proposals(96, 96).shape
+    torch.Size([1663, 4])
+
+    Args:
+        height: of the image in px.
+        width: of the image in px.
+        scales: sides of a square window as shares of the image's shorter side.
+        aspect_ratios: height by width; windows of a scale have the same area.
+        step: from one window to the next, as a share of the window's side.
+    """
+    windows = []
+    for scale in sorted(scales, reverse=True):
+        for ratio in aspect_ratios:
+            side = scale * min(height, width)
+            window_height, window_width = side * ratio**0.5, side / ratio**0.5
+            if window_height > height or window_width > width:
+                continue
+            y = _starts(height, window_height, step)
+            x = _starts(width, window_width, step)
+            top, left = (grid.flatten() for grid in torch.meshgrid(y, x, indexing="ij"))
+            windows.append(
+                torch.stack([left, top, left + window_width, top + window_height], dim=1)
+            )
+    return torch.cat(windows) if windows else torch.zeros(0, 4)
+
+
+def _starts(length: int, window: float, step: float) -> Tensor:
+    """Where windows start, so that the first and the last touch the borders."""
+    room = length - window
+    return torch.linspace(0, room, max(round(room / (step * window)), 0) + 1)
+
+
+def outside_proposals(
+    sizes: Sequence[tuple[int, int]], targets: Targets | None, device: torch.device
+) -> list[Tensor]:
+    """The proposals (p, 4) of each image that came with the batch; without any, a grid of each.
+
+    Args:
+        sizes: height and width of each image in px.
+        targets: of the batch, with ``proposals`` and ``proposal_counts``, or without.
+        device: of the images.
+    """
+    if targets is None or "proposals" not in targets:
+        return [grid_proposals(height, width).to(device) for height, width in sizes]
+    counts = targets["proposal_counts"].tolist()
+    return [
+        boxes[:count] for boxes, count in zip(targets["proposals"].float(), counts, strict=True)
+    ]
+
+
+def recall(proposals: Sequence[Tensor], objects: Sequence[Tensor], iou: float = 0.5) -> float:
+    """The share of all objects that some proposal of their image overlaps by at least ``iou``.
+
+    Args:
+        proposals: (p, 4) of each image.
+        objects: (m, 4) of each image.
+        iou: intersection over union.
+
+    Returns:
+        From 0 to 1; NaN where there are no objects.
+    """
+    found = total = 0
+    for boxes, truth in zip(proposals, objects, strict=True):
+        total += len(truth)
+        if len(boxes) and len(truth):
+            found += int((box_iou(truth, boxes).amax(dim=1) >= iou).sum())
+    return found / total if total else float("nan")
