@@ -566,6 +566,17 @@ def test_pascal_voc_has_the_splits_of_its_lists(tmp_path: Path, opened: Opener) 
     }
 
 
+def test_a_table_of_images_and_masks_is_read_with_its_splits(folder: Path, opened: Opener) -> None:
+    lines = ["image,mask,split"]
+    lines += [f"images/{n}.png,masks/{n}.png,{'val' if n else 'train'}" for n in range(4)]
+    (folder / "list.csv").write_text("\n".join(lines))
+
+    found = names_of(opened(folder / "list.csv"))
+
+    assert found["train"] == {"images/0.png": "masks/0.png"}
+    assert found["val"] == {f"images/{n}.png": f"masks/{n}.png" for n in (1, 2, 3)}
+
+
 def test_held_out_images_are_drawn_by_the_split_seed_and_recorded(
     tmp_path: Path, opened: Opener
 ) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, TypeVar
 
 import click
 
 from zoo.cli._output import stdout_for_json
+from zoo.errors import UsageError
 from zoo.plugins import ONLY
 from zoo.registry import default_registry
 
@@ -57,6 +58,13 @@ def model_options(*, batch_size: int) -> Callable[[Command], Command]:
             help="Images at a time; no answer depends on it.",
         ),
         click.option(
+            "--set",
+            "assignments",
+            multiple=True,
+            metavar="task.KEY=VALUE",
+            help="Another option of the task than the run had.",
+        ),
+        click.option(
             "--device", default="auto", metavar="DEVICE", show_default=True, help=f"{DEVICES}."
         ),
         click.option(
@@ -70,6 +78,24 @@ def model_options(*, batch_size: int) -> Callable[[Command], Command]:
         return command
 
     return decorate
+
+
+def task_options(assignments: Sequence[str]) -> dict[str, Any]:
+    """The options of the task among ``--set`` words.
+
+    Raises:
+        UsageError: a word is about something else, which trained weights have settled.
+    """
+    from zoo.config import assignments_layer
+
+    values = dict(assignments_layer(assignments, "command line").values)
+    options = values.pop("task", {})
+    if values or not isinstance(options, dict):
+        raise UsageError(
+            f"--set {next(iter(values), 'task')}: only options of the task can be set here",
+            "For example --set task.tile_px=512; all else is what the weights were trained with.",
+        )
+    return options
 
 
 def debug_option() -> click.Option:

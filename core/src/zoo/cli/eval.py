@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli._completion import complete_names
-from zoo.cli._options import json_option, model_options
+from zoo.cli._options import json_option, model_options, task_options
 from zoo.cli._output import print_answer, print_json, print_message, print_table
 from zoo.cli._progress import progress_bar
 
@@ -52,6 +52,7 @@ def eval_(
     download: bool,
     on_bad_image: str | None,
     per_class: bool,
+    assignments: tuple[str, ...],
     json_: bool,
     **options: Any,
 ) -> None:
@@ -66,7 +67,12 @@ def eval_(
     data_options = {key: value for key, value in said.items() if value is not None}
     with progress_bar("evaluating") as progress:
         result = evaluate(
-            run, data_options=data_options, progress=progress, message=print_message, **options
+            run,
+            data_options=data_options,
+            task_options=task_options(assignments),
+            progress=progress,
+            message=print_message,
+            **options,
         )
     if json_:
         print_json(_as_document(result))

@@ -11,7 +11,7 @@ import click
 from rich.cells import cell_len
 
 from zoo.cli._completion import complete_names
-from zoo.cli._options import json_option, model_options
+from zoo.cli._options import json_option, model_options, task_options
 from zoo.cli._output import print_answer, print_json, print_message
 from zoo.cli._progress import progress_bar
 from zoo.errors import DataError
@@ -58,6 +58,7 @@ def predict(  # noqa: PLR0913  (its options)
     batch_size: int,
     device: str,
     precision: str,
+    assignments: tuple[str, ...],
     on_bad_image: Literal["fail", "skip"],
     json_: bool,
 ) -> None:
@@ -77,7 +78,7 @@ def predict(  # noqa: PLR0913  (its options)
         precision=precision,
         registry=default_registry(),
         message=print_message,
-        task_options=None if top_k is None else {"top_k": top_k},
+        task_options=task_options(assignments) | ({} if top_k is None else {"top_k": top_k}),
     )
     found: list[Prediction] = []
     width = max(cell_len(str(path)) for path in images)

@@ -42,6 +42,8 @@ class _WeighBorders:
     def __call__(self, sample: Sample, key: SampleKey) -> Sample:
         if self.before is not None:
             sample = self.before(sample, key)
+        if "masks" not in sample.targets:  # an image to be predicted
+            return sample
         mask = torch.as_tensor(sample.targets["masks"]).numpy()
         weights = border_weights(mask, weight=self.weight, sigma_px=self.sigma_px)
         targets = {**sample.targets, "weights": torch.from_numpy(weights)}

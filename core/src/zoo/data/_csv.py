@@ -1,20 +1,22 @@
-"""A CSV file of path, label and perhaps split."""
+"""A CSV file of path, label (or mask) and perhaps split."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from zoo.data._files import ImageFiles, natural_key
+from zoo.data._files import FileDataset, ImageFiles, natural_key
 from zoo.data._folders import SPLIT_NAMES, size_bytes
+from zoo.data._mask_folders import Pairs, masked_splits
 from zoo.errors import DataError
 
 _PATH_HEADERS = ("path", "file", "filename", "file_name", "filepath", "image", "image_path", "img")
 _LABEL_HEADERS = ("label", "class", "target", "category", "class_name")
+_MASK_HEADERS = ("mask", "masks", "mask_path", "mask_file", "segmentation")
 _SPLIT_HEADERS = ("split", "set", "subset", "fold")
 
 
@@ -24,19 +26,48 @@ class _Row:
     name: str
     label: str
     split: str
+    is_masked: bool
+    """Whether the label is the name of a mask."""
 
 
-def read_csv(path: Path, *, channels: int) -> dict[str, ImageFiles]:
+@dataclass(frozen=True)
+class _Columns:
+    """Where in a line what stands."""
+
+    name: int
+    label: int
+    split: int | None
+    is_masked: bool = False
+
+
+def read_csv(path: Path, *, channels: int) -> Mapping[str, FileDataset]:
     """The splits that a table of images names; without a split column, one named "all".
 
     A first line of column names ("path", "label", "split", and their like) is optional: without
-    one the columns are path, label, split.  Paths are relative to the table.
+    one the columns are path, label, split.  With a column "mask" in the place of labels, the
+    images have masks.  Paths are relative to the table.
 
     Raises:
         DataError: naming the line.
     """
     rows = list(_rows(path))
     _check_rows(path, rows)
+    by_split: dict[str, list[_Row]] = {}
+    for row in rows:
+        by_split.setdefault(row.split, []).append(row)
+    if rows[0].is_masked:
+        pairs = {
+            split: Pairs([(row.name, row.label.replace("\\", "/")) for row in chosen])
+            for split, chosen in by_split.items()
+        }
+        return masked_splits(path.parent, pairs, channels=channels)
+    return _labelled_splits(path, by_split, channels=channels)
+
+
+def _labelled_splits(
+    path: Path, by_split: Mapping[str, Sequence[_Row]], *, channels: int
+) -> dict[str, ImageFiles]:
+    rows = [row for chosen in by_split.values() for row in chosen]
     training = [row.label for row in rows if row.split in ("all", "train")]
     classes = tuple(sorted(set(training), key=natural_key))
     if len(classes) < 2:
@@ -45,14 +76,12 @@ def read_csv(path: Path, *, channels: int) -> dict[str, ImageFiles]:
             f"{''.join(f', {name!r}' for name in classes)}; two are needed",
             "The columns are path, label and, if you like, split.",
         )
-    splits: dict[str, list[_Row]] = {}
     for row in rows:
         if row.label not in classes:
             raise DataError(
                 f"{path}, line {row.line}: class {row.label!r} is not among those of training",
                 f"Training has {', '.join(map(repr, classes[:10]))}.",
             )
-        splits.setdefault(row.split, []).append(row)
     return {
         split: ImageFiles(
             root=path.parent,
@@ -62,7 +91,7 @@ def read_csv(path: Path, *, channels: int) -> dict[str, ImageFiles]:
             classes=classes,
             channels=channels,
         )
-        for split, chosen in splits.items()
+        for split, chosen in by_split.items()
     }
 
 
@@ -73,7 +102,7 @@ def _rows(path: Path) -> Iterator[_Row]:
         raise DataError(f"{path} is not UTF-8 text: {error}", "Save it as UTF-8.") from error
     lines = text.splitlines()
     table = csv.reader(lines, delimiter=_delimiter(path, lines[0] if lines else ""))
-    columns: tuple[int, int, int | None] | None = None
+    columns: _Columns | None = None
     for cells in table:
         line = table.line_num
         if not any(cell.strip() for cell in cells):
@@ -82,12 +111,12 @@ def _rows(path: Path) -> Iterator[_Row]:
             columns = _header_columns(cells)
             if columns is not None:
                 continue
-            columns = (0, 1, 2 if len(cells) > 2 else None)
+            columns = _Columns(0, 1, 2 if len(cells) > 2 else None)
         yield _row(path, line, [cell.strip() for cell in cells], columns)
 
 
-def _row(path: Path, line: int, cells: list[str], columns: tuple[int, int, int | None]) -> _Row:
-    name_at, label_at, split_at = columns
+def _row(path: Path, line: int, cells: list[str], columns: _Columns) -> _Row:
+    name_at, label_at, split_at = columns.name, columns.label, columns.split
     needed = max(name_at, label_at, split_at or 0)
     if len(cells) <= needed or not cells[name_at] or not cells[label_at]:
         raise DataError(
@@ -102,7 +131,8 @@ def _row(path: Path, line: int, cells: list[str], columns: tuple[int, int, int |
                 f"{path}, line {line}: {cells[split_at]!r} is no split",
                 f"Use {', '.join(sorted(set(SPLIT_NAMES)))}.",
             )
-    return _Row(line, cells[name_at].replace("\\", "/"), cells[label_at], split)
+    name = cells[name_at].replace("\\", "/")
+    return _Row(line, name, cells[label_at], split, columns.is_masked)
 
 
 def _check_rows(path: Path, rows: list[_Row]) -> None:
@@ -125,17 +155,19 @@ def _check_rows(path: Path, rows: list[_Row]) -> None:
             )
 
 
-def _header_columns(cells: list[str]) -> tuple[int, int, int | None] | None:
+def _header_columns(cells: list[str]) -> _Columns | None:
     """Where path, label and split are, if these cells are column names."""
     names = [cell.strip().lower() for cell in cells]
 
     def find(known: tuple[str, ...]) -> int | None:
         return next((names.index(name) for name in known if name in names), None)
 
-    name_at, label_at = find(_PATH_HEADERS), find(_LABEL_HEADERS)
+    name_at, label_at, mask_at = map(find, (_PATH_HEADERS, _LABEL_HEADERS, _MASK_HEADERS))
+    is_masked = mask_at is not None and label_at is None
+    label_at = mask_at if is_masked else label_at
     if name_at is None or label_at is None:
         return None
-    return name_at, label_at, find(_SPLIT_HEADERS)
+    return _Columns(name_at, label_at, find(_SPLIT_HEADERS), is_masked)
 
 
 def _delimiter(path: Path, line: str) -> str:

@@ -50,11 +50,11 @@ class _Pool:
 
 
 @dataclass(frozen=True)
-class _Pairs:
+class Pairs:
     """Names of images and their masks ("" for none), and masks that are of no image."""
 
     pairs: Sequence[tuple[str, str]]
-    unused: Sequence[str]
+    unused: Sequence[str] = ()
 
 
 def holds_masks(root: Path) -> bool:
@@ -87,7 +87,7 @@ def read_mask_folders(root: Path, *, channels: int) -> dict[str, MaskedFiles]:
 
 
 def masked_splits(
-    root: Path, found: Mapping[str, _Pairs], *, channels: int
+    root: Path, found: Mapping[str, Pairs], *, channels: int
 ) -> dict[str, MaskedFiles]:
     """Splits of paired files, once all masks have been looked at.
 
@@ -200,12 +200,12 @@ def _is_flat(root: Path) -> bool:
 # --- which mask is whose ---------------------------------------------------------------------
 
 
-def _pair(root: Path, pool: _Pool) -> _Pairs:
+def _pair(root: Path, pool: _Pool) -> Pairs:
     images = [name for name in find_images(pool.images) if _is_listed(name, pool.stems)]
     masks = find_images(pool.masks) if pool.masks.is_dir() else []
     pairs, used = _match(images, masks)
     unused = [] if pool.stems is not None else [name for name in masks if name not in used]
-    return _Pairs(
+    return Pairs(
         [
             (_relative(root, pool.images / image), mask and _relative(root, pool.masks / mask))
             for image, mask in pairs
@@ -214,18 +214,17 @@ def _pair(root: Path, pool: _Pool) -> _Pairs:
     )
 
 
-def _pair_flat(root: Path, folder: Path) -> _Pairs:
+def _pair_flat(root: Path, folder: Path) -> Pairs:
     """Images and masks that lie in one folder: a mask is what has an image's name and a mark."""
     files = [name for name in find_images(folder) if "/" not in name]
     stems = {_stem(name) for name in files}
     masks = [name for name in files if _without(_stem(name), MARKS, ()) in stems - {_stem(name)}]
     pairs, _ = _match([name for name in files if name not in {*masks}], masks)
-    return _Pairs(
+    return Pairs(
         [
             (_relative(root, folder / image), mask and _relative(root, folder / mask))
             for image, mask in pairs
-        ],
-        [],
+        ]
     )
 
 

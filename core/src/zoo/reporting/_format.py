@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 _PERCENT = re.compile(
-    r"(?:.*/)?(?:top\d+|macro_\w+|ece|m(?:iou|dice)\w*|pixel_accuracy|\w+_fraction)"
+    r"(?:.*/)?(?:top\d+|macro_\w+|ece|m(?:iou|dice)\w*|pixel_accuracy|boundary_f1|rand_score|\w+_fraction)"
 )
 """Core's own names of fractions, and the ending that says so of any other."""
 

@@ -73,6 +73,7 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
     precision: str = "auto",
     confusion: bool = False,
     data_options: Mapping[str, Any] | None = None,
+    task_options: Mapping[str, Any] | None = None,
     registry: Registry | None = None,
     progress: Callable[[int, int], None] | None = None,
     message: Callable[[str], None] | None = None,
@@ -96,6 +97,7 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
         precision: "auto" (that of the run), "fp32", "bf16" or "fp16".
         confusion: the confusion matrix too, where the task has one.
         data_options: keys of the config section ``[data]``: "workers", "on_bad_image", ...
+        task_options: replace those of the run ("tile_px", ...).
         registry: default: everything that is installed.
         progress: called with the images done and planned.
         message: told what a person should know; default: nobody.
@@ -116,6 +118,7 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
         precision=precision,
         registry=registry,
         message=message,
+        task_options=task_options,
     )
     if run is None and data is None:
         raise UsageError(f"evaluate {predictor.record.model} on which data?", "Give --data SOURCE.")
