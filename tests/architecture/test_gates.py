@@ -25,6 +25,7 @@ MEMBERS = [
 ]
 EMPTY = '"""Nothing yet."""\n'
 MODULES = ("__init__", "plugin", "pytest_plugin")
+TYPED_EXAMPLES = [folder for folder in SETTINGS["mypy"]["files"] if "examples" in folder]
 GATES = {
     "format": ["ruff", "format", "--check", "--no-cache", "."],
     "rules": ["ruff", "check", "--no-cache", "."],
@@ -41,6 +42,7 @@ def tree(tmp_path: Path) -> Path:
     files = {
         **{f"{CORE}/{name}.py": EMPTY for name in ["__init__", *rooms]},
         **{f"{member}/{name}.py": EMPTY for member in MEMBERS for name in MODULES},
+        **{f"{folder}/zoo_example/__init__.py": EMPTY for folder in TYPED_EXAMPLES},
         "benchmarks/startup.py": EMPTY,
         "noxfile.py": EMPTY,
         "tests/test_one.py": "def test_one():\n    assert int('1') == 1\n".replace("'", '"'),
