@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -48,33 +48,34 @@ def model_card(planted: None) -> Callable[..., ModelCard]:
     return make
 
 
-def registry_of(card: Card, target: str) -> Registry:
-    """Core's own cards and one more."""
-    kind = next(kind for kind, (_, card_class) in KINDS.items() if type(card) is card_class)
+def registry_of(cards: Sequence[Card], target: str) -> Registry:
+    """Core's own cards and those of a plugin named ``planted``."""
     plugin = Plugin(
         name="planted",
         distribution="zoo-planted",
         version="0.1",
         target=target,
-        cards={kind: (card,)},
+        cards={
+            kind: tuple(card for card in cards if type(card) is card_class)
+            for kind, (_, card_class) in KINDS.items()
+        },
     )
     return Registry([*load_plugins(found=[]), plugin])
 
 
 @pytest.fixture
 def failures() -> Callable[..., dict[str, str]]:
-    """Run a contract on a card: the tests that failed, each with the reason."""
+    """Run a contract on the first of some cards: the tests that failed, each with the reason."""
 
     def run(
         contract: type[Contract[Any]],
-        card: Card,
-        *,
+        *cards: Card,
         target: str = "planted_plugin",
         **settings: Any,
     ) -> dict[str, str]:
         attributes = {
-            contract.kind: f"planted:{card.name}",
-            "registry": registry_of(card, target),
+            contract.kind: f"planted:{cards[0].name}",
+            "registry": registry_of(cards, target),
             **settings,
         }
         results = list(run_contract(type("Planted", (contract,), attributes)))

@@ -16,7 +16,7 @@ from zoo.plugins._faults import in_a_line
 from zoo.plugins._plugin import Plugin
 
 _REQUIREMENT = re.compile(
-    r"zoo[-_.]core\s*(?:\[[^]]*\])?\s*\(?([^;@)]*)\)?\s*(?:;(.*))?", re.IGNORECASE
+    r"zoo[-_.]core(?![-_.\w])\s*(?:\[[^]]*\])?\s*\(?([^;@)]*)\)?\s*(?:;(.*))?", re.IGNORECASE
 )
 _USUAL = {">=0.1", "<0.2"}
 """What most plugins require of this zoo-core; other requirements are judged by ``packaging``,

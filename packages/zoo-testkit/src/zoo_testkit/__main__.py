@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict
 
-from zoo.errors import ZooError
-from zoo.registry import default_registry
+from zoo.errors import UnknownNameError, ZooError
+from zoo.plugins import Plugin
+from zoo.registry import Registry, default_registry
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,17 +36,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def check(name: str, *, everything: bool) -> list[dict[str, str]]:
-    """The results of every contract of a plugin."""
-    registry = default_registry()  # first: plugins are to load without torch
+    """The results of every contract of a plugin.
+
+    Raises:
+        UnknownNameError: no plugin or distribution that is installed is called so.
+    """
+    registry = default_registry()  # before torch is there: what plugins load shows
+    plugin = _find(name, registry)
     from zoo_testkit._checking import contracts_of
     from zoo_testkit._running import run_contract
 
     results = []
-    for contract in contracts_of(name, registry, everything=everything):
+    for contract in contracts_of(plugin, registry, everything=everything):
         for case in contract.contract_cases():
             print(f"Checking {contract.kind} {case.name}", file=sys.stderr)
         results += [asdict(result) for result in run_contract(contract)]
     return results
+
+
+def _find(name: str, registry: Registry) -> Plugin:
+    for plugin in registry.plugins:
+        if name in (plugin.name, plugin.distribution):
+            return plugin
+    known = [plugin.name for plugin in registry.plugins]
+    raise UnknownNameError("plugin", name, known, "See `zoo plugins list`.")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
-from zoo.errors import UnknownNameError
 from zoo_testkit._cards import CardContract
 from zoo_testkit._contract import Contract
 from zoo_testkit._datasets import DatasetContract
@@ -32,20 +31,13 @@ CONTRACTS: dict[str, type[Contract[Any]]] = {
 
 
 def contracts_of(
-    name: str, registry: Registry, *, everything: bool = False
+    plugin: Plugin, registry: Registry, *, everything: bool = False
 ) -> Iterator[type[Contract[Any]]]:
     """A contract class for a plugin, and one for each thing that it registers.
 
     Of the models that share a factory, the one with the fewest parameters gets the whole
     contract and the others that of cards, unless everything is asked for.
-
-    Args:
-        name: of the plugin or of its distribution.
-
-    Raises:
-        UnknownNameError: nothing that is installed is called so.
     """
-    plugin = _find(name, registry)
     yield _bound(PluginContract, plugin.name, registry)
     models = cast("Sequence[ModelCard]", plugin.cards.get("model", ()))
     whole = {card.name for card in models} if everything else _smallest_of_each_factory(models)
@@ -55,14 +47,6 @@ def contracts_of(
     for kind, contract_of_kind in CONTRACTS.items():
         for other in plugin.cards.get(kind, ()):
             yield _bound(contract_of_kind, f"{plugin.name}:{other.name}", registry)
-
-
-def _find(name: str, registry: Registry) -> Plugin:
-    for plugin in registry.plugins:
-        if name in (plugin.name, plugin.distribution):
-            return plugin
-    known = [plugin.name for plugin in registry.plugins]
-    raise UnknownNameError("plugin", name, known, "See `zoo plugins list`.")
 
 
 def _bound(contract: type[Contract[Any]], name: str, registry: Registry) -> type[Contract[Any]]:

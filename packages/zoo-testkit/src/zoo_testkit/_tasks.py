@@ -53,7 +53,7 @@ class TaskContract(SceneContract):
         card = cast("DatasetCard", entry.card)
 
         assert not card.download, f"{entry.full_name} needs a download"
-        assert case.registry.get("task", card.task).full_name == case.name, (
+        assert card.task.rpartition(":")[2] == case.card.name, (
             f"{entry.full_name} is for the task {card.task!r}"
         )
 
