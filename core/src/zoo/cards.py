@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
+from functools import cache
 from typing import Any, overload
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _HASH = re.compile(r"[0-9a-f]{8,64}")
 
+FIXED_SIZE = "fixed-size"
+"""A tag of models that are built for images of ``input.size_px``."""
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -74,6 +77,7 @@ class WeightsCard:
         classes: resource with one class name a line, ``"package:file.txt"``; "" where the weights
             have no classifier, or one whose classes nobody names.
         metrics: as published, fractions of 1 (``{"top1": 0.76130}``).
+        options: of the model, without which it is not the one that had these weights.
     """
 
     name: str
@@ -82,6 +86,7 @@ class WeightsCard:
     preprocess: InputSpec
     classes: str
     metrics: Mapping[str, float] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
     license: str = ""
     provenance: str = ""
 
@@ -109,6 +114,7 @@ class Card:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        _check_types(self)
         check_name(self.name)
         if not _FACTORY.fullmatch(self.factory):
             raise ValueError(f"factory of {self.name}: {self.factory!r} is not 'module:function'")
@@ -123,10 +129,12 @@ class ModelCard(Card):
         num_params: parameters with the card's own number of classes and channels.
         gmacs: multiply-adds of convolutions and linear layers at ``input.size_px``, in 10^9.
         num_classes: that the two numbers above are for.
-        backbone_option: the option that names a backbone of the registry, and the submodule that
-            this becomes ("encoder"); ``model.backbone_weights`` are for it.
+        backbone_option: the option that names a backbone of the registry;
+            ``model.backbone_weights`` are for it.
+        backbone_part: the submodule that this becomes; default: the one of the option's name.
         recipe: used where the user names none; default: the task's.
         paper: "He 2015, arXiv:1512.03385".
+        tags: words to find it by; ``FIXED_SIZE`` says that it takes images of one size alone.
     """
 
     _: KW_ONLY
@@ -136,6 +144,7 @@ class ModelCard(Card):
     num_classes: int = 1000
     input: InputSpec = field(default_factory=InputSpec)
     backbone_option: str = ""
+    backbone_part: str = ""
     weights: tuple[WeightsCard, ...] = ()
     recipe: str = ""
     paper: str = ""
@@ -259,6 +268,44 @@ class CardTable(Sequence[Card]):
         if installed.partition("+")[0] == self.version:
             return ""
         return f"table made for {self.library} {self.version}; {installed} is installed"
+
+
+@cache
+def _types_of(card_class: type[Card]) -> list[tuple[str, Any, Any]]:
+    """Name, type and type of the items of each field, from its annotation."""
+    known = {
+        "str": str,
+        "int": int,
+        "float": (int, float),
+        "bool": bool,
+        "tuple": tuple,
+        "Mapping": Mapping,
+        "InputSpec": InputSpec,
+        "WeightsCard": WeightsCard,
+    }
+    found = []
+    for item in fields(card_class):
+        outer, _, inner = str(item.type).partition("[")
+        items = known[inner.partition(",")[0]] if outer == "tuple" else None
+        found.append((item.name, known[outer], items))
+    return found
+
+
+def _check_types(card: Card) -> None:
+    """Refuse a card with a value of another type: it would end each command that shows it.
+
+    Raises:
+        TypeError: naming the field.
+    """
+    card_class: Any = type(card)  # mypy takes a class for unhashable
+    for name, wanted, items in _types_of(card_class):
+        value = getattr(card, name)
+        if not isinstance(value, wanted) or (
+            items and not all(isinstance(i, items) for i in value)
+        ):
+            kind = getattr(wanted, "__name__", "float")
+            of = f" of {items.__name__}" if items else ""
+            raise TypeError(f"{name} of card {card.name!r} is {value!r}, not {kind}{of}")
 
 
 def check_name(name: str) -> None:

@@ -8,7 +8,15 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from zoo.cards import DatasetCard, InputSpec, ModelCard, RecipeCard, TaskCard, WeightsCard
+from zoo.cards import (
+    FIXED_SIZE,
+    DatasetCard,
+    InputSpec,
+    ModelCard,
+    RecipeCard,
+    TaskCard,
+    WeightsCard,
+)
 from zoo.config import (
     Layer,
     ResolvedConfig,
@@ -91,8 +99,8 @@ def plan_run(layers: Sequence[Layer], registry: Registry) -> RunPlan:
     """Resolve a run's layers.
 
     Below what the user says lie, from the bottom, the recipe of the model's card (or, where that
-    names none for this task, of the task's), what the data set's card asks for, and a recipe that
-    the user names.
+    names none for this task, of the task's), what the data set's card asks for, a recipe that
+    the user names, and the options of the model that published weights need.
 
     Raises:
         UsageError: an unknown name, key or option, or a value of the wrong type.
@@ -101,12 +109,13 @@ def plan_run(layers: Sequence[Layer], registry: Registry) -> RunPlan:
     model = registry.get("model", asked.model.name)
     task = _task(asked, model, registry)
     source = asked.data.source or registry.default_dataset(task).full_name
-    below = _dataset_layers(source, task, registry)
+    below = _dataset_layers(source, model, task, registry)
     if asked.recipe is not None:
         recipe = registry.get("recipe", asked.recipe, on_card_of=model)
         below.append(_recipe_layer(recipe, registry))
     elif usual := _usual_recipe(model, task, registry):
         below.insert(0, _recipe_layer(usual, registry))
+    below += _weights_layers(cast(ModelCard, model.card), asked.model.weights)
     return _settle(check_plan(resolve([*below, *layers]), registry))
 
 
@@ -226,6 +235,15 @@ def _input_of(card: ModelCard, weights: str | None) -> InputSpec:
     return {w.name: w.preprocess for w in card.weights}.get(weights or "", card.input)
 
 
+def _weights_layers(card: ModelCard, name: str | None) -> list[Layer]:
+    """The options without which the model is not the one that had the published weights."""
+    return [
+        Layer(f"weights {weights.name}", {"model": dict(weights.options)})
+        for weights in card.weights
+        if weights.name == name and weights.options
+    ]
+
+
 def _usual_recipe(model: Entry, task: Entry, registry: Registry) -> Entry | None:
     """What trains a model where the user names no recipe: one for another task is of no use."""
     if on_card := cast(ModelCard, model.card).recipe:
@@ -241,8 +259,11 @@ def _recipe_layer(recipe: Entry, registry: Registry) -> Layer:
     return Layer(f"recipe {recipe.full_name}", values)
 
 
-def _dataset_layers(source: str, task: Entry, registry: Registry) -> list[Layer]:
-    """What a registered data set asks for; of its words to another task, only what is no option."""
+def _dataset_layers(source: str, model: Entry, task: Entry, registry: Registry) -> list[Layer]:
+    """What a registered data set asks for; of its words to another task, only what is no option.
+
+    Its size of images is nothing to a model that takes one size alone.
+    """
     try:
         entry = registry.get("dataset", source)
     except UnknownNameError:
@@ -250,6 +271,9 @@ def _dataset_layers(source: str, task: Entry, registry: Registry) -> list[Layer]
     card = cast(DatasetCard, entry.card)
     foreign = {"task", "transforms"} if card.task not in (task.card.name, task.full_name) else set()
     settings = {section: keys for section, keys in card.settings.items() if section not in foreign}
+    if FIXED_SIZE in cast(ModelCard, model.card).tags:
+        sized = {"data": {k: v for k, v in settings.get("data", {}).items() if k != "image_size"}}
+        settings = {**settings, **sized}
     return [Layer(f"data set {entry.full_name}", settings)] if settings else []
 
 

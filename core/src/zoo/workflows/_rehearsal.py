@@ -44,7 +44,7 @@ def rehearse(
             return batch
     except (ZooError, torch.OutOfMemoryError):
         raise
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
         raise _explain(plan, error) from error
     finally:
         model.train(learns)
