@@ -5,6 +5,7 @@ import http.server
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,27 @@ def test_the_full_hash_is_noted(card, content) -> None:
 
     assert noted["source_sha256"] == hashlib.sha256(content).hexdigest()
     assert noted["sha256"] == hashlib.sha256(stored.read_bytes()).hexdigest()
+
+
+def test_without_a_published_hash_the_first_download_is_noted_and_checked_from_then_on(
+    card, content
+) -> None:
+    unhashed = replace(card, sha256="")
+
+    stored = fetch_weights(unhashed)
+
+    noted = json.loads(stored.with_suffix(".json").read_text())
+    assert noted["source_sha256"] == hashlib.sha256(content).hexdigest()
+    stored.write_bytes(stored.read_bytes() + b" ")
+    with pytest.raises(WeightsError, match="not what was stored"):
+        fetch_weights(unhashed)
+
+
+def test_without_a_published_hash_none_is_promised_to_who_fetches_by_hand(card) -> None:
+    with pytest.raises(WeightsError) as caught:
+        fetch_weights(replace(card, url="http://127.0.0.1:9/net.safetensors", sha256=""))
+
+    assert caught.value.cure.endswith("net.safetensors.")
 
 
 def test_only_the_weights_and_their_record_are_left_in_the_cache(card, cache) -> None:

@@ -69,6 +69,7 @@ def _print_facts(registry: Registry, entry: Entry, card: ModelCard) -> None:
         "GMACs": f"{card.gmacs:.3g} at {card.input.size_px} px",
         _outputs_word(registry, entry): f"{card.num_classes} by default",
         "input": _input_text(card.input),
+        "backbone": _backbone_text(card),
         "recipe": card.recipe,
         "paper": card.paper,
         "license": card.license,
@@ -102,6 +103,14 @@ def _input_text(spec: InputSpec) -> str:
     crop = "" if spec.resize_px is None else f" (resized to {spec.resize_px}, centre crop)"
     channels = "1 channel" if spec.channels == 1 else f"{spec.channels} channels"
     return f"{channels}, {spec.size_px} px{crop}"
+
+
+def _backbone_text(card: ModelCard) -> str:
+    """What the model is built on; "" where that is its own."""
+    if not card.backbone_option:
+        return ""
+    name = card.options.get(card.backbone_option, f"any, by model.{card.backbone_option}")
+    return f"{name}; --backbone-weights for it alone"
 
 
 def _metric_names(card: ModelCard) -> list[str]:

@@ -23,7 +23,7 @@ def _carvana(name: str, scale: str) -> WeightsCard:
         url=f"https://github.com/{MILESIAL}/releases/download/v3.0/unet_carvana_scale{scale}_epoch2.pth",
         preprocess=UNIT,
         classes="zoo_unet:carvana.txt",
-        license="GPL-3.0, that of the repository that publishes them",
+        license="none stated; the repository that publishes them is under GPL-3.0",
         provenance=f"{MILESIAL} v3.0: Carvana, images scaled by {scale}",
     )
 
