@@ -62,10 +62,10 @@ COCO_WEIGHTS = WeightsCard(
     preprocess=LARGE_PHOTOS,
     classes="zoo_rcnn:coco.txt",
     metrics={"ap": 0.370},
+    options={"norm": "frozen", "norm_eps": 0.0},
     license="trained on COCO, whose terms of use may extend to the weights",
     provenance="torchvision, BSD-3-Clause",
 )
-"""The model needs ``norm="frozen"`` and ``norm_eps=0.0`` for them."""
 
 
 def _detector(
@@ -83,6 +83,8 @@ def _detector(
         gmacs=gmacs,
         num_classes=family.num_classes,
         input=family.input,
+        backbone_option="backbone",
+        backbone_part="backbone.body",
         weights=weights,
         paper=family.paper,
         license="Apache-2.0",
@@ -102,6 +104,8 @@ def _on_any_backbone(factory: str, num_params: int, gmacs: float) -> ModelCard:
         gmacs=gmacs,
         num_classes=family.num_classes,
         input=family.input,
+        backbone_option="backbone",
+        backbone_part="backbone.body",
         paper=family.paper,
         license="Apache-2.0",
         tags=("detector",),
@@ -146,6 +150,8 @@ def zoo_models() -> list[ModelCard]:
             num_params=36_777_512,
             gmacs=1.839161344,
             num_classes=1000,
+            backbone_option="backbone",
+            backbone_part="backbone.body",
             paper=f"{SPP_PAPER}, section 3",
             license="Apache-2.0",
             tags=("cnn",),
