@@ -1,15 +1,20 @@
 """A plugin that fails is named, with its reason, and takes nobody with it."""
 
+import sys
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from packaging.specifiers import SpecifierSet
 
+from zoo import __version__
 from zoo.plugins import Plugin, load_plugins, plugin_choice
+from zoo.plugins._metadata import _USUAL
 
 MODEL = """
-def card(name):
-    return ModelCard(name=name, task="classification", summary="s", factory="m:f",
-                     num_params=1, gmacs=1.0)
+def card(name, **facts):
+    known = dict(task="classification", summary="s", factory="m:f", num_params=1, gmacs=1.0)
+    return ModelCard(name=name, **(known | facts))
 """
 GOOD = f"{MODEL}\n@hookimpl\ndef zoo_models():\n    return [card('good')]\n"
 
@@ -46,6 +51,14 @@ FAULTS = {
         "gave the name 'a' 2 times",
     ),
     "no name": (f"{MODEL}\n@hookimpl\ndef zoo_models(): return [card('a/b')]", "is not a name"),
+    "a number that is none": (
+        f"{MODEL}\n@hookimpl\ndef zoo_models(): return [card('a', num_params=None)]",
+        "num_params of card 'a' is None, not int",
+    ),
+    "items of another type": (
+        f"{MODEL}\n@hookimpl\ndef zoo_models(): return [card('a', tags=(1,))]",
+        "tags of card 'a' is (1,), not tuple of str",
+    ),
     "unknown field": ("@hookimpl\ndef zoo_models(): return [ModelCard(nam='a')]", "nam"),
 }
 
@@ -143,6 +156,56 @@ def test_metadata_that_cannot_be_read_are_unknown(site):
     loaded = by_name(load_plugins(found=site.entry_points()))["aaa"]
 
     assert (loaded.state, loaded.distribution, loaded.version) == ("loaded", "unknown", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("requirements", "state"),
+    [
+        ((), "loaded"),
+        (("zoo-core",), "loaded"),
+        (("zoo-core>=0.1,<0.2",), "loaded"),
+        (("zoo-core~=0.1.0",), "loaded"),
+        (("zoo_core (>=0.1)", "zoo-core<0.2"), "loaded"),
+        (("zoo-core @ file:///somewhere",), "loaded"),
+        (("zoo-core-extras>=9",), "loaded"),
+        (("zoo-core>=9; extra == 'all'",), "loaded"),
+        (("zoo-core>=9; python_version < '3'",), "loaded"),
+        (("zoo-core>=9; python_version > '3'",), "failed"),
+        (("zoo-core>=9; nonsense",), "failed"),
+        (("zoo-core>=0.1", "zoo-core[lamb]>=9"), "failed"),
+        (("zoo-core==0.1.0.post1",), "failed"),
+    ],
+)
+def test_what_a_plugin_requires_of_zoo_decides_whether_it_is_imported(site, requirements, state):
+    lines = [f"Requires-Dist: {requirement}" for requirement in requirements]
+    site.install("aaa", GOOD, metadata=lines)
+
+    plugin = by_name(load_plugins(found=site.entry_points()))["aaa"]
+
+    assert (plugin.state, plugin.distribution) == (state, "aaa")
+    assert ("aaa" in sys.modules) == (state == "loaded")
+
+
+def test_the_usual_requirement_is_one_that_this_zoo_fulfils():
+    assert SpecifierSet(",".join(_USUAL)).contains(__version__)
+
+
+def test_who_is_waited_for_is_said(site, monkeypatch, capsys):
+    code = (
+        "import time\nfrom zoo.plugins import _loading\n"
+        "for _ in range(6000):\n    if not _loading.TOLD: time.sleep(0.01)"
+    )
+    site.install("slow", code)
+    monkeypatch.setattr("zoo.plugins._loading._PATIENCE_S", 0.01)
+    told = []
+    monkeypatch.setattr("zoo.plugins._loading.TOLD", told, raising=False)
+    monkeypatch.setattr("builtins.print", lambda text, **_: told.append(text))
+
+    load_plugins(found=site.entry_points())
+
+    assert told == [
+        "Still loading plugin slow of slow 0.1; ZOO_DISABLE_PLUGINS=slow leaves it out."
+    ]
 
 
 @pytest.mark.parametrize(

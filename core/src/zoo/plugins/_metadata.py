@@ -7,7 +7,7 @@ isolation as soon as one cannot be read.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 
 from zoo import __version__
@@ -18,6 +18,7 @@ from zoo.plugins._plugin import Plugin
 _REQUIREMENT = re.compile(
     r"zoo[-_.]core(?![-_.\w])\s*(?:\[[^]]*\])?\s*\(?([^;@)]*)\)?\s*(?:;(.*))?", re.IGNORECASE
 )
+_UNKNOWN = "unknown"
 _USUAL = {">=0.1", "<0.2"}
 """What most plugins require of this zoo-core; other requirements are judged by ``packaging``,
 whose import takes a third of the time of ``zoo list``."""
@@ -28,8 +29,18 @@ def installed_plugins() -> list[tuple[Plugin, EntryPoint | None]]:
     try:
         found: Iterable[EntryPoint] = entry_points(group=ENTRY_POINT_GROUP)
     except Exception:  # noqa: BLE001 - one distribution's metadata are broken: find out whose
-        return [pair for distribution in distributions() for pair in _read(distribution)]
+        return [pair for distribution in _first_of_each() for pair in _read(distribution)]
     return [(describe(entry), entry) for entry in found]
+
+
+def _first_of_each() -> Iterator[Distribution]:
+    """The installed distributions; of several with one name, the one that is imported."""
+    seen = set()
+    for distribution in distributions():
+        name = _identity(distribution)[0]
+        if name == _UNKNOWN or name not in seen:
+            yield distribution
+        seen.add(name)
 
 
 def _read(distribution: Distribution) -> list[tuple[Plugin, EntryPoint | None]]:
@@ -64,7 +75,7 @@ def _unreadable(distribution: Distribution, error: Exception) -> Plugin:
 
 def describe(entry: EntryPoint) -> Plugin:
     """The record of an entry point before anything of the plugin runs."""
-    name, version, needs = _identity(entry.dist) if entry.dist else ("unknown", "unknown", "")
+    name, version, needs = _identity(entry.dist) if entry.dist else (_UNKNOWN, _UNKNOWN, "")
     return Plugin(
         name=entry.name, distribution=name, version=version, target=entry.value, needs=needs
     )
@@ -74,10 +85,11 @@ def _identity(distribution: Distribution) -> tuple[str, str, str]:
     """Name, version and need of zoo-core; metadata that cannot be read say "unknown"."""
     try:
         metadata = distribution.metadata  # parsed anew each time that it is asked for
-        needs = _need_of_core(metadata.get_all("Requires-Dist") or ())
-        return metadata["Name"] or "unknown", metadata["Version"] or "unknown", needs
+        name, version = metadata["Name"] or _UNKNOWN, metadata["Version"] or _UNKNOWN
+        requirements = metadata.get_all("Requires-Dist") or ()
     except Exception:  # noqa: BLE001 - the file is missing, or no text, or no metadata
-        return "unknown", "unknown", ""
+        return _UNKNOWN, _UNKNOWN, ""
+    return name, version, _need_of_core(requirements)
 
 
 def _need_of_core(requirements: Iterable[str]) -> str:
@@ -92,9 +104,12 @@ def _need_of_core(requirements: Iterable[str]) -> str:
 
 def _applies(marker: str) -> bool:
     """Whether a requirement with a marker (``; extra == "dev"``) holds here."""
-    from packaging.markers import Marker
+    from packaging.markers import InvalidMarker, Marker
 
-    return Marker(marker).evaluate({"extra": ""})
+    try:
+        return Marker(marker).evaluate({"extra": ""})
+    except InvalidMarker:
+        return True
 
 
 def find_mismatch(plugin: Plugin) -> tuple[str, str]:
