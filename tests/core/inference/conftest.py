@@ -30,12 +30,17 @@ WEIGHTS = WeightsCard(
     preprocess=InputSpec(size_px=8, resize_px=None), metrics={"top1": 1.0},
 )
 
+UNBIASED = replace(
+    WEIGHTS, name="unbiased", url="https://example.org/unbiased.safetensors",
+    sha256=Path(__file__).with_name("unbiased.sha256").read_text(), options={"bias": False},
+)
+
 @hookimpl
 def zoo_models():
     return [ModelCard(
         name="tiny", summary="mean colours", factory="zoo_tiny:tiny", task="classification",
         num_params=8, gmacs=0.0, num_classes=2, input=InputSpec(size_px=8, resize_px=None),
-        weights=(WEIGHTS,),
+        weights=(WEIGHTS, UNBIASED),
     )]
 
 def tiny(*, num_classes, in_channels=3, bias=True):
@@ -56,14 +61,17 @@ class Outcome(NamedTuple):
 @pytest.fixture
 def plugin(site, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Core and the tiny plugin, whatever else is installed, and its weights fetched by hand."""
-    weights = save(red_and_blue())
-    (site.folder / "colours.sha256").write_text(hashlib.sha256(weights).hexdigest()[:8])
+    tensors = red_and_blue()
+    weights = {"colours": save(tensors), "unbiased": save({"2.weight": tensors["2.weight"]})}
+    for name, data in weights.items():
+        (site.folder / f"{name}.sha256").write_text(hashlib.sha256(data).hexdigest()[:8])
     (site.folder / "zoo_tiny_data").mkdir()
     (site.folder / "zoo_tiny_data/__init__.py").touch()
     (site.folder / "zoo_tiny_data/classes").write_text("blau\nrot\n")
     cache = site.folder.parent / "cache"
     (cache / "weights").mkdir(parents=True)
-    (cache / "weights/colours.safetensors").write_bytes(weights)
+    for name, data in weights.items():
+        (cache / f"weights/{name}.safetensors").write_bytes(data)
     monkeypatch.setenv("ZOO_CACHE", str(cache))
     site.install("zoo-tiny", PLUGIN, name="tiny")
     monkeypatch.setenv("ZOO_PLUGINS", "tiny")

@@ -246,6 +246,13 @@ def test_a_model_answers_with_its_published_weights(plugin: None) -> None:
     assert predictor.record.weights == "colours"
 
 
+def test_published_weights_bring_the_options_of_their_model(plugin: None) -> None:
+    predictor = load_model("tiny", "unbiased")
+
+    assert predictor(_red())["label"] == "rot"
+    assert predictor.record.options == {"bias": False}
+
+
 @pytest.mark.parametrize(
     ("device", "expected"), [("cpu", "bf16"), ("cuda", choose_precision("auto", CPU))]
 )

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from zoo.cards import DatasetCard, ModelCard, RecipeCard, TaskCard
+from zoo.cards import DatasetCard, InputSpec, ModelCard, RecipeCard, TaskCard, WeightsCard
 from zoo.config import Layer
 from zoo.plugins import Plugin, load_plugins
 from zoo.registry import Registry
@@ -25,6 +25,10 @@ def model(name: str, task: str, **facts: Any) -> ModelCard:
     )
 
 
+SEEN = WeightsCard(
+    name="seen", url="https://example.org/seen.pth", preprocess=InputSpec(), classes="",
+    options={"start_dim": 2},
+)  # fmt: skip
 OURS = {
     "task": [
         TaskCard(
@@ -38,6 +42,7 @@ OURS = {
         model("eye", "gaze"),
         model("quick-eye", "gaze", recipe="glance"),
         model("label-net", "classification", recipe="default"),
+        model("seer", "classification", weights=(SEEN,)),
     ],
 }  # fmt: skip
 
@@ -86,3 +91,17 @@ def test_what_data_ask_of_their_own_task_is_not_asked_of_another(plan) -> None:
     assert own.config.transforms.options["flip"] == 0.0
     assert other.config.transforms.options == {}
     assert (own.config.data.image_size, other.config.data.image_size) == (32, 32)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [({}, {}), ({"weights": "seen"}, {"start_dim": 2}), ({"start_dim": 1}, {"start_dim": 1}),
+     ({"weights": "seen", "start_dim": 1}, {"start_dim": 1})],
+)  # fmt: skip
+def test_published_weights_bring_the_options_of_their_model_unless_the_user_has_others(
+    plan, words, expected
+) -> None:
+    planned = plan("seer", model={"name": "seer", **words})
+
+    assert planned.model_options == expected
+    assert planned.config.model.options == expected

@@ -128,11 +128,12 @@ def load_model(
         tensors = read_weights(fetch_weights(chosen, message=message))
         classes = _published_classes(entry, chosen) if has_classes else ()
         spec, outputs = chosen.preprocess, len(classes) or card.num_classes
+        options = chosen.options
     else:
         tensors = read_weights(chosen)
         outputs = _count_outputs(entry, tensors, registry)
         classes = tuple(map(str, range(outputs))) if has_classes else ()
-        spec = card.input
+        spec, options = card.input, {}
     record = ModelRecord(
         model=entry.full_name,
         distribution=entry.distribution,
@@ -142,6 +143,7 @@ def load_model(
         classes=classes,
         input=spec,
         task=task.full_name,
+        options=options,
         weights=weights,
     )
     return build_predictor(

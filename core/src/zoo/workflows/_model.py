@@ -56,5 +56,5 @@ def _load_named_weights(model: nn.Module, plan: RunPlan, message: Callable[[str]
         message(str(load_weights(model, tensors)))
     if asked.backbone_weights and plan.backbone_card:
         tensors = read_named_weights(plan.backbone_card, asked.backbone_weights, message=message)
-        part = plan.model_card.backbone_option
+        part = plan.model_card.backbone_part or plan.model_card.backbone_option
         message(f"{part}: {load_weights(model.get_submodule(part), tensors)}")
