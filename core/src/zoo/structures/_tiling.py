@@ -15,8 +15,9 @@ class Tiling:
 
     Attributes:
         stride: tiles begin at its multiples, since only there the grid of every pooling stays.
-        context_px: how far from a pixel the image can still change its answer (the receptive
-            radius).
+        context_px: how far beyond a part of the image that begins and ends at multiples of the
+            stride (less the margins) the image can change the answers for that part.  It is the
+            receptive radius at the edge of such a part; a pixel within may see a little further.
         margin_px: what the output lacks on each side: 92 for the valid convolutions of the U-Net
             paper, 0 with same padding.
         offset_px: what is left over when a size that the network takes is divided by the stride.
