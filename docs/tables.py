@@ -153,6 +153,18 @@ def _task() -> tuple[Callable[..., Any], set[str]]:
     return ClassificationTask, {"classes"}
 
 
+def _segmentation() -> tuple[Callable[..., Any], set[str]]:
+    from zoo.tasks import SegmentationTask
+
+    return SegmentationTask, {"classes"}
+
+
+def _mask_transforms() -> tuple[Callable[..., Any], set[str]]:
+    from zoo.data import mask_transforms
+
+    return mask_transforms, {"train", "spec", "seed", "num_classes"}
+
+
 def _transforms() -> tuple[Callable[..., Any], set[str]]:
     from zoo.data import image_transforms
 
@@ -282,7 +294,13 @@ TABLES: dict[str, Callable[[str], Iterator[str]]] = {
     "recipes": _recipes,
     "metrics": _metrics,
 }
-_FACTORIES = {"task": _task, "transforms": _transforms, "resnet": _resnet}
+_FACTORIES = {
+    "task": _task,
+    "segmentation": _segmentation,
+    "transforms": _transforms,
+    "mask-transforms": _mask_transforms,
+    "resnet": _resnet,
+}
 _CHOICES = {"optimizers": _optimizers, "schedules": _schedules}
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ from zoo.cli._output import print_answer, print_json, print_message, print_table
 from zoo.cli._progress import progress_bar
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from zoo.data import SourceCheck
-    from zoo.data._check import SplitCheck
 
 _SHOWN = 20
 """Files, groups or classes that are listed; the rest is counted, and in ``--json``."""
@@ -82,7 +83,13 @@ def _print_classes(found: SourceCheck) -> None:
     print_table(
         ("class", *found.splits),
         [
-            (name, *(_class_text(check, name) for check in found.splits.values()))
+            (
+                name,
+                *(
+                    _class_text(check.classes[name], check.pixels, name)
+                    for check in found.splits.values()
+                ),
+            )
             for name in names[:_SHOWN]
         ],
     )
@@ -90,11 +97,11 @@ def _print_classes(found: SourceCheck) -> None:
         print_answer(f"and {len(names) - _SHOWN} more classes")
 
 
-def _class_text(check: SplitCheck, name: str) -> str:
+def _class_text(images: int, pixels: Mapping[str, int], name: str) -> str:
     """Images of a class; with masks, those that show it and its share of all pixels."""
-    total = sum(check.pixels.values())
-    share = f" ({100 * check.pixels[name] / total:.2f} %)" if total else ""
-    return f"{check.classes[name]:,}{share}"
+    total = sum(pixels.values())
+    share = f" ({100 * pixels[name] / total:.2f} %)" if total else ""
+    return f"{images:,}{share}"
 
 
 def _print_list(title: str, lines: list[str]) -> None:
