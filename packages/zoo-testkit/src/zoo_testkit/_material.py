@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.cards import ModelCard, TaskCard
+from zoo.cards import ModelCard
 from zoo.config import DataConfig
 from zoo.data import Loader, evaluation_batches, open_source
+from zoo.errors import UnknownNameError
 from zoo.training import seed_everything
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def gather_material(
     """
     entry = registry.get("task", task)
     source = open_source(
-        dataset or cast("TaskCard", entry.card).default_dataset,
+        dataset or registry.default_dataset(entry).full_name,
         registry=registry,
         data=DataConfig(),
         channels=spec.channels,
@@ -89,14 +90,24 @@ def gather_material(
     return Material(built, source, spec, settings.get("transforms", {}))
 
 
-def smallest_model(registry: Registry, task: str, *, plugin: str | None = None) -> Entry | None:
+def smallest_model(registry: Registry, task: str) -> Entry | None:
     """The model with the fewest parameters that a task can train, or None."""
-    entries = [
-        entry
-        for entry in registry.entries("model")
-        if cast("ModelCard", entry.card).task == task and plugin in (None, entry.plugin)
-    ]
-    return min(entries, key=lambda e: cast("ModelCard", e.card).num_params, default=None)
+    return next(iter(models_of(registry, task)), None)
+
+
+def models_of(registry: Registry, task: str) -> list[Entry]:
+    """The models that a task can train, the smallest first.
+
+    Args:
+        task: its short or full name; one that nobody has trains none.
+    """
+    try:
+        wanted = registry.get("task", task)
+    except UnknownNameError:
+        return []
+    names = wanted.card.name, wanted.full_name
+    found = [e for e in registry.entries("model") if cast("ModelCard", e.card).task in names]
+    return sorted(found, key=lambda e: cast("ModelCard", e.card).num_params)
 
 
 def mean_loss(task: Task, model: nn.Module, batch: Batch) -> Tensor:

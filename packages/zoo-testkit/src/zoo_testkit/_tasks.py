@@ -49,7 +49,7 @@ class TaskContract(SceneContract):
 
     def test_default_data_are_there(self, case: TaskCase) -> None:
         """A run that names no data has some, without a download, and they are for this task."""
-        entry = case.registry.get("dataset", case.card.default_dataset)
+        entry = case.registry.default_dataset(case.entry)
         card = cast("DatasetCard", entry.card)
 
         assert not card.download, f"{entry.full_name} needs a download"

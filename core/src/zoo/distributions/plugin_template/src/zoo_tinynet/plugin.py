@@ -1,4 +1,4 @@
-"""What zoo knows of Tinynet before it is built.  Every ``zoo list`` reads this: no torch here."""
+"""What zoo knows of Tinynet before it is built.  Every ``zoo list`` reads this: no torch."""
 
 from zoo import InputSpec, ModelCard, RecipeCard, hookimpl
 
