@@ -84,7 +84,7 @@ IMPORT_EVERY_MODULE = """
 import importlib, pkgutil, sys
 for package in map(importlib.import_module, sys.argv[1:]):
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        if not module.name.endswith(".__main__"):
+        if not module.name.endswith((".__main__", ".table")):  # which are programs
             importlib.import_module(module.name)
 """
 
