@@ -6,12 +6,12 @@ import copy
 from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
-from zoo.cards import ModelCard, RecipeCard
+from zoo.cards import RecipeCard
 from zoo.config import Layer
 from zoo.errors import UsageError
-from zoo.registry import Entry
 from zoo.workflows import plan_training
 from zoo_testkit._contract import Case, Contract, does_not_apply
+from zoo_testkit._material import models_of
 
 MOST_MODELS = 30
 """That are tried with a recipe."""
@@ -35,14 +35,9 @@ class RecipeCase(Case):
         named: str | None = cast("type[RecipeContract]", self.contract).model
         if named is not None:
             return [named]
-        of_task = [
-            entry
-            for entry in self.registry.entries("model")
-            if _model_card(entry).task == self.card.task
-        ]
+        of_task = models_of(self.registry, self.card.task)
         own = [entry for entry in of_task if entry.plugin == self.entry.plugin] or of_task
-        by_size = sorted(own, key=lambda entry: _model_card(entry).num_params)
-        return [entry.full_name for entry in by_size[:MOST_MODELS]]
+        return [entry.full_name for entry in own[:MOST_MODELS]]
 
 
 class RecipeContract(Contract[RecipeCase]):
@@ -84,10 +79,6 @@ class RecipeContract(Contract[RecipeCase]):
         _empty(first)
 
         assert case.function() == expected, "a change to one result is in the next"
-
-
-def _model_card(entry: Entry) -> ModelCard:
-    return cast("ModelCard", entry.card)
 
 
 def _refusal(case: RecipeCase, model: str) -> str:
