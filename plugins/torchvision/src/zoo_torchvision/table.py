@@ -100,7 +100,7 @@ def model_row(name: str, task: str, inputs: list[dict[str, Any]]) -> dict[str, A
         "stages": stages,
         "tags": [tag for tag, holds in tags.items() if holds],
         "weights": [
-            _weights_row(weights, _index(spec, inputs))
+            {**published_facts(weights), "input": _index(spec, inputs)}
             for weights, spec in zip(published, specs, strict=True)
         ],
     }
@@ -124,7 +124,8 @@ def class_names(weights: Any) -> list[str]:
     return names[1:] if detects else names
 
 
-def _weights_row(weights: Any, input_index: int) -> dict[str, Any]:
+def published_facts(weights: Any) -> dict[str, Any]:
+    """What torchvision says of a set of weights."""
     names = class_names(weights)
     metrics = {
         METRICS.get(metric, metric): round(percent / 100, 6)
@@ -135,7 +136,6 @@ def _weights_row(weights: Any, input_index: int) -> dict[str, Any]:
     row = {
         "name": weights.name.lower(),
         "file": weights.url.removeprefix(WEIGHTS_URL),
-        "input": input_index,
         "classes": CLASS_FILES[len(names)] if names else "",
         "metrics": metrics,
     }
