@@ -47,6 +47,8 @@ def test_a_factory_that_fails_is_named_with_its_distribution(registry) -> None:
 
 
 def test_the_installed_plugins_are_the_default() -> None:
+    pytest.importorskip("zoo_resnet")
+
     model = build_model("resnet:resnet20", num_classes=4)
 
     assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 4)

@@ -13,6 +13,8 @@ import pytest
 from zoo.cli._main import run
 from zoo.registry import default_registry
 
+pytest.importorskip("zoo_resnet")  # which goes on working
+
 MODEL = """
 def card(name="{name}", factory="{name}:build"):
     return ModelCard(name=name, task="classification", summary="s", factory=factory,
