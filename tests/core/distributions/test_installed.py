@@ -18,9 +18,9 @@ def test_the_plugins_of_each_distribution_are_read_without_loading_them(site):
     assert plugin_distributions()["zoo-edge-net"] == ["edge"]
 
 
-@pytest.mark.parametrize("name", ["edge", "zoo-edge-net", "zoo_edge.NET"])
+@pytest.mark.parametrize("name", ["the_edge", "the-edge", "zoo-edge-net", "zoo_edge.NET"])
 def test_a_plugins_and_a_distributions_name_mean_the_distribution(site, name):
-    site.install("zoo-edge-net", BROKEN, name="edge")
+    site.install("zoo-edge-net", BROKEN, name="the_edge")
 
     assert resolve_distribution(name) == "zoo-edge-net"
 

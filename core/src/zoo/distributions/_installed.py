@@ -38,7 +38,7 @@ def resolve_distribution(name: str) -> str:
     for candidate in found:
         if canonicalize_name(candidate) == wanted:
             return candidate
-    owners = [candidate for candidate, plugins in found.items() if name in plugins]
+    owners = [each for each, names in found.items() if wanted in map(canonicalize_name, names)]
     if len(owners) > 1:
         raise UsageError(f"plugin {name!r} is of {' and of '.join(owners)}", "Name one of these.")
     if owners:
