@@ -61,6 +61,24 @@ def test_images_of_several_sizes_count_as_if_each_were_alone(
         assert torch.equal(step.predictions[row, :height, :width], steps[row].predictions[0])
 
 
+def test_a_batch_changes_no_bit_of_an_evaluated_image(hourglass: nn.Module) -> None:
+    batch = padded_batch([(16, 16)] * 8)
+
+    logits = task()._logits(hourglass, batch)
+
+    parts = [task()._logits(hourglass, alone(batch, row)) for row in range(8)]
+    assert torch.equal(logits, torch.cat(parts))
+
+
+def test_a_batch_of_training_is_one_pass(hourglass: nn.Module) -> None:
+    seen: list[int] = []
+    hourglass.train().register_forward_hook(lambda _, args, __: seen.append(len(args[0])))
+
+    task().step(hourglass, padded_batch([(16, 16)] * 8))
+
+    assert seen == [8]
+
+
 @pytest.mark.parametrize("loss", ["cross-entropy", "dice", "cross-entropy+dice", "focal"])
 @pytest.mark.parametrize("ignore_index", [IGNORED, 2])
 def test_the_counts_are_known_before_the_forward_pass(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from PIL import Image
+from torch.nn import functional
 
 from zoo.data import mask_transforms, weigh_borders
 from zoo.errors import ConfigError, DataError
@@ -249,21 +250,26 @@ class SegmentationTask(Task):
         return masks.masked_fill(masks == self.ignore_index, IGNORED)
 
     def _logits(self, model: nn.Module, batch: Batch, *, frame_px: int = 0) -> Tensor:
-        """(b, k, h, w) with at least two k; every image as if it were alone."""
-        groups = _by_size(batch)
-        if len(groups) == 1:
-            ((size, _),) = groups.items()
-            images = batch.images[..., : size[0], : size[1]]
-            return _two_or_more(dense_logits(model, images, self.tiles, frame_px=frame_px))
-        height, width = batch.images.shape[-2:]
-        rows: dict[int, Tensor] = {}
-        for (own_height, own_width), which in groups.items():
-            images = batch.images[which][..., :own_height, :own_width]
-            logits = _two_or_more(dense_logits(model, images, self.tiles))
-            padding = (0, width - own_width, 0, height - own_height)
-            padded = torch.nn.functional.pad(logits, padding)
-            rows |= dict(zip(which, padded, strict=True))
-        return torch.stack([rows[row] for row in range(len(batch))])
+        """(b, k, h, w) with at least two k.
+
+        In training, the images of one size in one pass.  In evaluation each by itself: kernels
+        round otherwise in a larger batch, and among millions of pixels some answers would change.
+        """
+        groups = _groups(batch) if model.training else [[row] for row in range(len(batch))]
+        sizes = batch.sizes.tolist()
+        parts: dict[int, Tensor] = {}
+        for rows in groups:
+            height, width = sizes[rows[0]]
+            images = batch.images if len(rows) == len(batch) else batch.images[rows]
+            logits = dense_logits(
+                model, images[..., :height, :width], self.tiles, frame_px=frame_px
+            )
+            logits = _two_or_more(logits)
+            if len(groups) == 1:
+                return logits
+            padding = (0, batch.images.shape[-1] - width, 0, batch.images.shape[-2] - height)
+            parts |= dict(zip(rows, functional.pad(logits, padding), strict=True))
+        return torch.stack([parts[row] for row in range(len(batch))])
 
     def _loss(self, name: str, logits: Tensor, masks: Tensor, batch: Batch) -> LossSum:
         if name == "dice":
@@ -310,12 +316,12 @@ class SegmentationTask(Task):
             raise ConfigError("task.tile_px must be at least 1, and task.overlap_px not negative")
 
 
-def _by_size(batch: Batch) -> dict[tuple[int, int], list[int]]:
-    """The rows of a batch whose images have one size."""
-    groups: dict[tuple[int, int], list[int]] = {}
-    for row, (height, width) in enumerate(batch.sizes.tolist()):
-        groups.setdefault((height, width), []).append(row)
-    return groups
+def _groups(batch: Batch) -> list[list[int]]:
+    """The rows of a batch, those whose images have one size together."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for row, size in enumerate(batch.sizes.tolist()):
+        groups.setdefault(tuple(size), []).append(row)
+    return list(groups.values())
 
 
 def _two_or_more(logits: Tensor) -> Tensor:
