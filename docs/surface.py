@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 SURFACE = ROOT / "docs" / "public-surface.txt"
 NAMES = sorted(zoo._HOMES)  # noqa: SLF001
 KIT_NAMES = sorted(zoo_testkit._HOMES)  # noqa: SLF001
-ROOMS = ("zoo.data", "zoo.metrics", "zoo.models", "zoo.structures", "zoo.tasks")
+ROOMS = ("zoo.data", "zoo.metrics", "zoo.models", "zoo.randomness", "zoo.structures", "zoo.tasks")
 """Beside ``zoo`` itself, what a plugin may import from."""
 MARKS: dict[Any, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
 BOUNDS = {

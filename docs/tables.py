@@ -1,4 +1,4 @@
-"""The parts of the documents that are facts of the code: tables of keys, options and recipes.
+"""The parts of the documents that are facts of the code: tables of keys and options, and files.
 
     python docs/tables.py    write them anew, between their two comments in each document
 
@@ -286,6 +286,16 @@ def _text(value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value).lower()
 
 
+# --- files that a page explains ---------------------------------------------------------------
+
+
+def _file(of: str) -> Iterator[str]:
+    """A file of an example, whole, under its own path."""
+    language = {".py": "python", ".toml": "toml"}[Path(of).suffix]
+    text = (ROOT / "packages" / "examples" / of).read_text().rstrip("\n")
+    yield f'```{language} title="{of}"\n{text}\n```'
+
+
 TABLES: dict[str, Callable[[str], Iterator[str]]] = {
     "verbs": _verbs,
     "section": _section,
@@ -293,6 +303,7 @@ TABLES: dict[str, Callable[[str], Iterator[str]]] = {
     "choices": _choices,
     "recipes": _recipes,
     "metrics": _metrics,
+    "file": _file,
 }
 _FACTORIES = {
     "task": _task,

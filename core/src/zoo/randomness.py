@@ -19,6 +19,8 @@ from torch import Tensor
 
 from zoo.structures import SampleKey, SampleKeys
 
+__all__ = ["hash_words", "integers", "uniform"]
+
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLY_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MULTIPLY_2 = np.uint64(0x94D049BB133111EB)
