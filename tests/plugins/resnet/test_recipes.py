@@ -248,16 +248,6 @@ def test_a_recipe_has_every_ingredient_of_its_source(name: str, table: dict[str,
     assert flat(name) == table
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_recipe_is_a_run_that_can_be_planned(name: str) -> None:
-    planned = plan(name)
-
-    recipe = getattr(recipes, name.replace("-", "_"))()
-    wanted = recipe.get("optimizer", {}).get("learning_rate")
-    assert planned.config.optimizer.learning_rate == wanted
-    assert planned.resolved.origins["optimizer.learning_rate"] == f"recipe resnet:{name}"
-
-
 def test_a_plan_has_the_types_that_the_factories_ask_for() -> None:
     planned = plan("rsb-a3")
 
@@ -307,9 +297,3 @@ def test_a_recipe_says_its_command_hardware_and_source(card) -> None:
     assert "Hardware: " in docstring
     assert ("Source: " in docstring) == bool(card.source)
     assert "Result: " in docstring or not card.source
-
-
-def test_a_recipe_is_made_anew_each_time() -> None:
-    recipes.small()["training"]["batch_size"] = 1
-
-    assert recipes.small()["training"]["batch_size"] == 32

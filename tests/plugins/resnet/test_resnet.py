@@ -89,16 +89,10 @@ def test_stage_maps_go_no_further_than_the_last_that_is_asked_for() -> None:
     assert list(maps) == ["stem", "layer2"]
 
 
-def test_odd_sizes_are_taken() -> None:
+def test_odd_sizes_are_taken_by_the_stem_for_photos() -> None:
     network = resnet("resnet18", num_classes=2).eval()
 
     assert network(torch.zeros(1, 3, 37, 61)).shape == (1, 2)
-
-
-def test_other_channels_are_taken() -> None:
-    network = resnet("resnet20", num_classes=2, in_channels=6).eval()
-
-    assert network(torch.zeros(1, 6, 32, 32)).shape == (1, 2)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnet20"])
@@ -201,12 +195,6 @@ def test_a_drop_rate_that_is_no_rate_is_refused(rate: float) -> None:
 def test_groups_of_a_basic_block_are_refused() -> None:
     with pytest.raises(ConfigError, match="no groups"):
         ResNet(BasicBlock, (1,), channels=(8,), num_classes=2, spec=BlockSpec(groups=2))
-
-
-@pytest.mark.parametrize("option", ["zero_init", "dropout", "weights", "pretrained", "depth"])
-def test_an_option_that_does_not_exist_is_refused(option: str) -> None:
-    with pytest.raises(TypeError, match=option):
-        resnet("resnet18", num_classes=2, **{option: 1})
 
 
 def test_the_examples_in_the_docstrings_hold() -> None:

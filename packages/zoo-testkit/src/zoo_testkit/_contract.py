@@ -50,8 +50,8 @@ class Contract(Generic[CaseT]):
     """Tests that hold for every thing of a kind; each takes ``case``.
 
     A subclass names what is tested in the attribute that is called like the kind
-    (``model = "tinynet"``; ``model = "tinynet:*"`` is all that match), and overrides settings
-    where it must.
+    (``model = "tinynet"``; several in one string, ``"tinynet:*"`` for all that match), and
+    overrides settings where it must.
 
     Attributes:
         kind: of the registry: "model", "dataset", ...; or "plugin".
@@ -93,12 +93,17 @@ class Contract(Generic[CaseT]):
         named = getattr(cls, cls.kind, None)
         if not isinstance(named, str):
             raise UsageError(f"{cls.__name__} names no {cls.kind}", f'Give it {cls.kind} = "NAME".')
-        if "*" not in named:
-            return [registry.get(cls.kind, named).full_name]
+        return [name for word in named.split() for name in cls._matches(registry, word)]
+
+    @classmethod
+    def _matches(cls, registry: Registry, word: str) -> Sequence[str]:
+        """What one name or pattern stands for."""
+        if "*" not in word:
+            return [registry.get(cls.kind, word).full_name]
         names = [entry.full_name for entry in registry.entries(cls.kind)]
-        found = fnmatch.filter(names, named)
+        found = fnmatch.filter(names, word)
         if not found:
-            raise UsageError(f"{cls.__name__}: no {cls.kind} matches {named!r}")
+            raise UsageError(f"{cls.__name__}: no {cls.kind} matches {word!r}")
         return found
 
     @classmethod
