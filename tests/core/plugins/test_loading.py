@@ -196,7 +196,7 @@ def test_who_is_waited_for_is_said(site, monkeypatch, capsys):
         "for _ in range(6000):\n    if not _loading.TOLD: time.sleep(0.01)"
     )
     site.install("slow", code)
-    monkeypatch.setattr("zoo.plugins._loading._PATIENCE_S", 0.01)
+    monkeypatch.setattr("zoo.plugins._loading._PATIENCE_S", 0.5)
     told = []
     monkeypatch.setattr("zoo.plugins._loading.TOLD", told, raising=False)
     monkeypatch.setattr("builtins.print", lambda text, **_: told.append(text))
@@ -257,7 +257,8 @@ def test_the_environment_chooses(environ, choice):
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(order=st.permutations(range(5)))
 def test_the_order_of_the_disk_changes_nothing(site, order):

@@ -63,8 +63,8 @@ def load_plugins(
     pairs = sorted(described, key=lambda pair: _order(pair[0]))
     installed = [plugin for plugin, _ in pairs]
     core = Plugin(name=_CORE.name, distribution="zoo-core", version=__version__, target=_CORE.value)
+    plugins = [_load(core, _CORE)]
     with _waiting_told() as now_loading:
-        plugins = [_load(core, _CORE)]
         for plugin, entry in pairs:
             now_loading(plugin)
             ruled_out = _left_out(plugin, only, without) or _refusal(plugin, installed)
