@@ -142,7 +142,7 @@ def test_a_new_plugin_is_tested_trained_checked_and_removed(overlay: Overlay) ->
         "Plugin edge_net of zoo-edge-net 0.1.0 brings model edge_net; recipe edge_net" in installed
     )
     assert " passed" in tests.stdout
-    assert json.loads((overlay.folder / "runs/first/result.json").read_text())["step"] == 3
+    assert (overlay.folder / "runs" / "first" / "result.json").is_file()
     assert {row["outcome"] for row in checked} == {"passed", "not applicable"}
     assert {row["kind"] for row in checked} >= {"model", "recipe", "plugin"}
     assert removed == "Removed zoo-edge-net 0.1.0.\n"
@@ -172,10 +172,12 @@ def test_a_plugin_that_fails_is_told_when_it_is_installed_and_can_be_removed(
     failed = overlay.zoo("plugins", "install", "--editable", project, code=1)
     plugin.write_text("import os; os._exit(3)\n")
     overlay.zoo("list", code=3)
+    ended = overlay.zoo("plugins", "install", "--editable", project, code=1)
     removed = overlay.zoo("plugins", "uninstall", "zoo-edge-net")
 
     assert "edge_net of zoo-edge-net 0.1.0 fails: ModuleNotFoundError" in failed.stdout
     assert "pip install zoo_no_such_module" in failed.stdout
+    assert "now a plugin ends the process while it loads (exit code 3)" in ended.stderr
     assert removed.stdout == "Removed zoo-edge-net 0.1.0.\n"
     assert "edge_net" not in overlay.plugins()
 

@@ -180,7 +180,11 @@ def carry_out(plan: Plan) -> Outcome:
     except ListingError:  # it may be what this plan mends
         before = set()
     plan.installer.run(plan.command)
-    after = list_afresh()
+    try:
+        after = list_afresh()
+    except ListingError as error:
+        cure = "`zoo plugins doctor` finds out which, `zoo plugins uninstall` removes it."
+        raise ListingError(f"it was done, and now a plugin {error.cause}", cure) from error
     changed = {canonicalize_name(change.name) for change in plan.changes}
     brought = [p for p in after if canonicalize_name(p["distribution"]) in changed]
     broken = [p for p in after if p not in brought and p["state"] == "failed" and _key(p) in before]

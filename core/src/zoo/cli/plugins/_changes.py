@@ -66,6 +66,7 @@ def _tell(outcome: Outcome) -> None:
         owner = f"{plugin['name']} of {plugin['distribution']} {plugin['version']}"
         if plugin["state"] == "failed":
             print_answer(f"Plugin {owner} fails: {plugin['reason']}\n  {plugin['cure']}")
+            print_answer(f"  To remove it: zoo plugins uninstall {plugin['distribution']}")
         else:
             print_answer(f"Plugin {owner} brings {_names(plugin['cards'])}.")
     for plugin in outcome.broken:
