@@ -36,16 +36,23 @@ class Tiles:
     tile_px: int
     overlap_px: int | None = None
 
+    def run_whole(self, model: nn.Module, height: int, width: int) -> bool:
+        """Whether an image of this size is not cut: it is small, or nobody says how to."""
+        unknown = _stated(model) is None and self.overlap_px is None
+        return unknown or max(height, width) <= self.tile_px
+
     def are_exact(self, model: nn.Module, height: int, width: int) -> bool:
         """Whether an image of this size gets the answer of one pass over the whole."""
-        if max(height, width) <= self.tile_px:
-            return True
-        tiling = getattr(model, "tiling", None)
-        if tiling is None:
-            return self.overlap_px is None
-        return (
-            tiling.margin_px > 0 or self.overlap_px is None or self.overlap_px >= tiling.context_px
-        )
+        tiling = _stated(model)
+        if tiling is None or self.run_whole(model, height, width):
+            return self.run_whole(model, height, width)
+        return tiling.margin_px > 0 or self.overlap_of(tiling) >= tiling.context_px
+
+    def overlap_of(self, tiling: Tiling) -> int:
+        """How far a tile sees beyond what it answers for; a valid network's margin does that."""
+        if tiling.margin_px:
+            return 0
+        return tiling.context_px if self.overlap_px is None else self.overlap_px
 
 
 def dense_logits(model: nn.Module, images: Tensor, tiles: Tiles, *, frame_px: int = 0) -> Tensor:
@@ -61,18 +68,22 @@ def dense_logits(model: nn.Module, images: Tensor, tiles: Tiles, *, frame_px: in
     Raises:
         ConfigError: the model's answer has not the size that its ``tiling`` promises.
     """
-    tiling: Tiling = getattr(model, "tiling", None) or UNKNOWN
+    tiling = _stated(model) or UNKNOWN
     mirrored = max(tiling.margin_px - frame_px, 0)
     start = mirrored + frame_px - tiling.margin_px
-    size = [length - 2 * frame_px for length in images.shape[-2:]]
+    height, width = (length - 2 * frame_px for length in images.shape[-2:])
     inputs = [
         tiling.input_px(max(start + wanted, mirrored + length - 2 * tiling.margin_px))
-        for wanted, length in zip(size, images.shape[-2:], strict=True)
+        for wanted, length in zip((height, width), images.shape[-2:], strict=True)
     ]
     images = mirror(images, mirrored, inputs)
-    whole = _run if max(size) <= tiles.tile_px or _runs_whole(model, tiles) else _run_tiles
-    logits = whole(model, images, tiling, tiles)
-    return logits[..., start : start + size[0], start : start + size[1]]
+    if tiles.run_whole(model, height, width):
+        logits = _run(model, images, tiling)
+    elif tiles.are_exact(model, height, width):
+        logits = _join(model, images, tiling, tiles)
+    else:
+        logits = _blend(model, images, tiling, tiles)
+    return logits[..., start : start + height, start : start + width]
 
 
 def mirror(images: Tensor, before_px: int, size: Sequence[int]) -> Tensor:
@@ -93,12 +104,13 @@ def mirror(images: Tensor, before_px: int, size: Sequence[int]) -> Tensor:
     return images
 
 
-def _runs_whole(model: nn.Module, tiles: Tiles) -> bool:
-    """Nobody says how much context the model needs."""
-    return getattr(model, "tiling", None) is None and tiles.overlap_px is None
+def _stated(model: nn.Module) -> Tiling | None:
+    """What the model says of itself."""
+    tiling: Tiling | None = getattr(model, "tiling", None)
+    return tiling
 
 
-def _run(model: nn.Module, images: Tensor, tiling: Tiling, _tiles: Tiles | None = None) -> Tensor:
+def _run(model: nn.Module, images: Tensor, tiling: Tiling) -> Tensor:
     logits: Tensor = model(images)
     height, width = (length - 2 * tiling.margin_px for length in images.shape[-2:])
     if logits.ndim != 4 or logits.shape[-2:] != (height, width):
@@ -125,8 +137,23 @@ class _Window:
     last: int
 
 
+Part = tuple[_Window, _Window, Tensor]
+"""Where a tile is along both axes, and its logits."""
+
+
+def _parts(model: nn.Module, images: Tensor, tiling: Tiling, tiles: Tiles) -> Iterator[Part]:
+    """The tiles of padded images, run one by one."""
+    context_px, tile_px = (
+        -(-px // tiling.stride) * tiling.stride for px in (tiles.overlap_of(tiling), tiles.tile_px)
+    )
+    axes = (_windows(length, tiling, tile_px, context_px) for length in images.shape[-2:])
+    for row, column in itertools.product(*axes):
+        seen = images[..., row.start : row.stop, column.start : column.stop]
+        yield row, column, _run(model, seen, tiling)
+
+
 def _windows(length: int, tiling: Tiling, tile_px: int, context_px: int) -> Iterator[_Window]:
-    """The tiles along an axis of a padded image."""
+    """The tiles along an axis of padded images."""
     answered = length - 2 * tiling.margin_px
     for first in range(0, answered, tile_px):
         last = min(first + tile_px, answered)
@@ -135,48 +162,46 @@ def _windows(length: int, tiling: Tiling, tile_px: int, context_px: int) -> Iter
         yield _Window(start, min(start + seen, length), first, last)
 
 
-def _run_tiles(model: nn.Module, images: Tensor, tiling: Tiling, tiles: Tiles) -> Tensor:
-    overlap_px = tiling.context_px if tiles.overlap_px is None else tiles.overlap_px
-    if tiling.margin_px:
-        overlap_px = 0  # every answer of a valid network has its whole context
-    exact = bool(tiling.margin_px) or overlap_px >= tiling.context_px
-    exact = exact and getattr(model, "tiling", None) is not None
-    context_px, tile_px = (
-        -(-px // tiling.stride) * tiling.stride for px in (overlap_px, tiles.tile_px)
-    )
-    axes = [list(_windows(length, tiling, tile_px, context_px)) for length in images.shape[-2:]]
-    size = [length - 2 * tiling.margin_px for length in images.shape[-2:]]
-    total: Tensor | None = None
-    weight = images.new_zeros(size)
-    for row, column in itertools.product(*axes):
-        part = _run(model, images[..., row.start : row.stop, column.start : column.stop], tiling)
-        if total is None:
-            total = part.new_zeros((*part.shape[:2], *size))
-        if exact:
-            kept = part[..., row.first - row.start :, column.first - column.start :]
-            height, width = row.last - row.first, column.last - column.first
-            total[..., row.first : row.last, column.first : column.last] = kept[
-                ..., :height, :width
-            ]
-            continue
-        ramp = torch.outer(
-            *(
-                _ramp(window, length, context_px, images)
-                for window, length in zip((row, column), size, strict=True)
-            )
-        )
-        total[..., row.start : row.stop, column.start : column.stop] += part * ramp
-        weight[row.start : row.stop, column.start : column.stop] += ramp
+def _join(model: nn.Module, images: Tensor, tiling: Tiling, tiles: Tiles) -> Tensor:
+    """Of each tile what it has seen the whole context of."""
+    total = None
+    for row, column, part in _parts(model, images, tiling, tiles):
+        total = _nothing(images, part, tiling) if total is None else total
+        top, left = row.first - row.start, column.first - column.start
+        height, width = row.last - row.first, column.last - column.first
+        kept = part[..., top : top + height, left : left + width]
+        total[..., row.first : row.last, column.first : column.last] = kept
     assert total is not None  # noqa: S101 - an image has a tile
-    return total if exact else total / weight
+    return total
 
 
-def _ramp(window: _Window, length: int, context_px: int, like: Tensor) -> Tensor:
-    """How much a tile's answers count along an axis: less towards a neighbour's middle."""
-    at = torch.arange(window.start, window.stop, device=like.device, dtype=like.dtype) + 0.5
+def _blend(model: nn.Module, images: Tensor, tiling: Tiling, tiles: Tiles) -> Tensor:
+    """The mean of the tiles at each pixel, each weighing less towards its own border."""
+    total = weight = None
+    for row, column, part in _parts(model, images, tiling, tiles):
+        total = _nothing(images, part, tiling) if total is None else total
+        weight = torch.zeros_like(total[:1, :1]) if weight is None else weight
+        ramp = torch.outer(_ramp(row, total.shape[-2], part), _ramp(column, total.shape[-1], part))
+        total[..., row.start : row.stop, column.start : column.stop] += part * ramp
+        weight[..., row.start : row.stop, column.start : column.stop] += ramp
+    assert total is not None  # noqa: S101 - an image has a tile
+    assert weight is not None  # noqa: S101
+    return total / weight
+
+
+def _nothing(images: Tensor, part: Tensor, tiling: Tiling) -> Tensor:
+    """Zeros for all logits of padded images."""
+    size = [length - 2 * tiling.margin_px for length in images.shape[-2:]]
+    return part.new_zeros((*part.shape[:2], *size))
+
+
+def _ramp(window: _Window, length: int, like: Tensor) -> Tensor:
+    """How much a tile's answers count along an axis: less and less where a neighbour's are."""
+    at = torch.arange(window.start, window.stop, device=like.device, dtype=torch.float32) + 0.5
+    before, after = window.first - window.start, window.stop - window.last
     weight = torch.ones_like(at)
     if window.start > 0:
-        weight = torch.minimum(weight, (at - window.start) / (2 * context_px))
+        weight = torch.minimum(weight, (at - window.start) / (2 * before))
     if window.stop < length:
-        weight = torch.minimum(weight, (window.stop - at) / (2 * context_px))
-    return weight
+        weight = torch.minimum(weight, (window.stop - at) / (2 * after))
+    return weight.to(like.dtype)
