@@ -262,6 +262,17 @@ def _metrics(_of: str) -> Iterator[str]:
         yield f"| `{entry.card.name}` | {keys} | {entry.card.summary} |"
 
 
+def _contract(of: str) -> Iterator[str]:
+    """The tests of a contract, and the first line of what each says of itself."""
+    import zoo_testkit
+
+    contract = getattr(zoo_testkit, of)
+    yield "| test | |\n|---|---|"
+    for name in contract.contract_tests():
+        meaning = inspect.getdoc(getattr(contract, name)).partition("\n\n")[0]
+        yield f"| `{name}` | {meaning.replace('``', '`')} |"
+
+
 # --- words -----------------------------------------------------------------------------------
 
 
@@ -303,6 +314,7 @@ TABLES: dict[str, Callable[[str], Iterator[str]]] = {
     "choices": _choices,
     "recipes": _recipes,
     "metrics": _metrics,
+    "contract": _contract,
     "file": _file,
 }
 _FACTORIES = {

@@ -130,11 +130,14 @@ class ModelCase(Case):
     @property
     def batch(self) -> Batch:
         """Training images with targets."""
-        return self.trained_by.batch(len(self.call.images))
+        return self.trained_by.batch(self._first_run[2])
 
     @property
     def call(self) -> Call:
-        """What the task gives to the model for ``batch``; without a task, random images."""
+        """What the task gives to the model for ``batch``, at first where it calls it several times.
+
+        Without a task, random images.
+        """
         return self._first_run[0]
 
     @property
@@ -143,24 +146,23 @@ class ModelCase(Case):
         return self._first_run[1]
 
     @cached_property
-    def _first_run(self) -> tuple[Call, list[Tensor]]:
+    def _first_run(self) -> tuple[Call, list[Tensor], int]:
+        """The call, its answers, and the images of the batch that it is for."""
         model = self.fresh().eval()
         if self.material is None:
             spec = self.card.input
             call = Call((random_images(2, spec.channels, spec.size_px, spec.size_px),), {})
             with torch.no_grad():
-                return call, call(model)
+                return call, call(model), len(call.images)
         batch_size = self.settings.batch_size
         if batch_size is not None:
             return self._watch(model, self.material.batch(batch_size))
-        call, answers = self._watch(model, self.material.batch(FEWEST))
-        batch_size = self._affordable(call.images)
-        if batch_size == FEWEST:
-            return call, answers
-        return self._watch(model, self.material.batch(batch_size))
+        few = self._watch(model, self.material.batch(FEWEST))
+        batch_size = self._affordable(few[0].images)
+        return few if batch_size == FEWEST else self._watch(model, self.material.batch(batch_size))
 
-    def _watch(self, model: nn.Module, batch: Batch) -> tuple[Call, list[Tensor]]:
-        """How the task calls the model, and what the model answers."""
+    def _watch(self, model: nn.Module, batch: Batch) -> tuple[Call, list[Tensor], int]:
+        """How the task calls the model, what the model answers, and to how many images in all."""
         runs: list[tuple[Call, list[Tensor]]] = []
 
         def record(_: nn.Module, args: Any, kwargs: Any, answer: Any) -> None:
@@ -172,7 +174,7 @@ class ModelCase(Case):
         handle.remove()
         if not runs:
             does_not_apply(f"the task {self.card.task!r} does not call the model as a whole")
-        return runs[0]
+        return *runs[0], len(batch)
 
     def _affordable(self, image: Tensor) -> int:
         """How many images of that size a batch may have."""

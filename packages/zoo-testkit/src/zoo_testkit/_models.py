@@ -10,7 +10,7 @@ from zoo_testkit._learning import LearningTests
 from zoo_testkit._structure import StructureTests
 
 
-class ModelContract(StructureTests, LearningTests, AgreementTests, CardContract):
+class ModelContract(AgreementTests, LearningTests, StructureTests, CardContract):
     """The whole contract of a model; one small member of a family stands for it.
 
     Batches come from the default data of the card's task, losses from the task.
