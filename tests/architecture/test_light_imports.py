@@ -43,6 +43,7 @@ def run_python(code: str, *arguments: str) -> str:
         "zoo.builtin",
         "zoo.plugins",
         "zoo.registry",
+        "zoo.distributions",
         "zoo.runs",
         "zoo.cli",
         *(f"{file.parent.name}.{file.stem}" for file in PLUGIN_FILES),
@@ -66,6 +67,7 @@ def test_a_light_module_loads_nothing_heavy(module: str) -> None:
         "info resnet34",
         "info resnet34 --json",
         "plugins list",
+        "plugins install --help",
     ],
 )
 def test_a_command_that_only_tells_loads_nothing_heavy(command: str) -> None:
