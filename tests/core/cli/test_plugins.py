@@ -5,73 +5,18 @@ import json
 import pytest
 
 from zoo.cli.doctor import _plugins
-from zoo.plugins import load_plugins
-
-FAULTS = {
-    "raises": "raise RuntimeError('boom')",
-    "syntax": "def (",
-    "exits": "raise SystemExit(3)",
-    "dependency": "import zoo_no_such_module",
-    "misspelt": "@hookimpl\ndef zoo_modles(): return []",
-    "rubbish": "@hookimpl\ndef zoo_models(): return 3",
-    "hook": "@hookimpl\ndef zoo_models(): raise ValueError('at registration')",
-}
-GOOD = """
-print("hello from a plugin")
-
-@hookimpl
-def zoo_models():
-    return [ModelCard(name="goodnet", task="classification", summary="s", factory="m:f",
-                      num_params=1, gmacs=1.0)]
-"""
+from zoo.plugins import Plugin, load_plugins
 
 
-@pytest.fixture
-def crowd(site):
-    """Plugins with every fault, two with one name, one without its attribute, and a good one."""
-    for name, code in FAULTS.items():
-        site.install(name, code)
-    site.install("twin-a", GOOD, name="twin")
-    site.install("twin-b", GOOD, name="twin")
-    site.install("attribute", GOOD, target="attribute:nothing")
-    site.install("good", GOOD)
-    return site
+def test_the_table_shows_state_and_reason_and_on_request_the_traceback(site):
+    site.install("raises", "raise RuntimeError('boom')")
 
-
-def test_every_fault_is_named_and_stdout_is_pure(crowd):
-    done = crowd.zoo("plugins", "list", "--json")
-
-    document = json.loads(done.stdout)
-    assert done.returncode == 0
-    failed = [(p["name"], p["distribution"]) for p in document if p["state"] == "failed"]
-    assert failed == sorted(
-        [(name, name) for name in (*FAULTS, "attribute")] + [("twin", "twin-a"), ("twin", "twin-b")]
-    )
-    assert all(p["reason"] for p in document if p["state"] == "failed")
-    assert {p["name"]: p["cards"] for p in document}["good"] == {"model": ["goodnet"]}
-    assert "hello from a plugin" in done.stderr
-
-
-def test_the_rest_works_beside_them(crowd):
-    done = crowd.zoo("list", "goodnet", "--json")
-
-    assert done.returncode == 0
-    assert [record["name"] for record in json.loads(done.stdout)] == ["goodnet"]
-
-
-def test_a_name_that_is_missing_may_be_theirs(crowd):
-    done = crowd.zoo("info", "lostnet")
-
-    assert done.returncode == 2
-    assert "a plugin that failed to load (attribute, dependency, exits)" in done.stderr
-
-
-def test_the_table_shows_state_and_reason_and_on_request_the_traceback(crowd):
-    done = crowd.zoo("plugins", "list", "--traceback")
+    done = site.zoo("plugins", "list", "--traceback", ZOO_PLUGINS="raises")
 
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("raises  ")]
     assert line.split(maxsplit=4) == ["raises", "raises", "0.1", "failed", "RuntimeError: boom"]
     assert "raises of raises:\nTraceback" in done.stdout
+    assert "`zoo plugins doctor` says what helps." in done.stderr
 
 
 def test_a_name_that_core_owns_is_said_to_need_its_full_form(site):
@@ -101,12 +46,17 @@ def test_a_plugin_that_imports_much_to_be_listed_is_told(site):
     assert {p["name"]: p["heavy"] for p in document}["heavy"] == ["PIL", "numpy"]
 
 
-def test_doctor_names_every_fault_with_a_cure(crowd, capsys):
-    checks = list(_plugins(load_plugins(found=crowd.entry_points())))
+def test_the_doctor_of_the_machine_names_plugins_that_fail_or_slow_it(site):
+    site.install("raises", "raise RuntimeError('boom')")
+    heavy = Plugin(name="heavy", distribution="heavy", version="1", target="", heavy=("PIL",))
+    plugins = [*load_plugins(found=site.entry_points()), heavy]
 
-    faults = {check.name for check in checks if check.fault and check.cure}
-    assert faults == {f"plugin {name}" for name in (*FAULTS, "twin", "attribute")}
-    assert {check.name for check in checks} - faults == {"plugin core", "plugin good"}
+    checks = {check.name: check for check in _plugins(plugins)}
+
+    assert checks["plugin raises"].fault == "RuntimeError: boom"
+    assert checks["plugin raises"].cure == "`zoo plugins upgrade raises`, or tell its authors."
+    assert "imports PIL to be listed" in checks["plugin heavy"].fault
+    assert not checks["plugin core"].fault
 
 
 VERBS = """
