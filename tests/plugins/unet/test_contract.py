@@ -19,7 +19,8 @@ class TestPaper(ModelContract):
 
 
 class TestOnEncoder(ModelContract):
-    model = "unet_resnet18"
+    model = "unet"
+    options: ClassVar[dict[str, Any]] = {"encoder": "resnet20"}
 
 
 class TestCards(CardContract):

@@ -162,7 +162,7 @@ def test_a_file_of_the_backbones_weights_is_found_again_from_anywhere(
     ("model", "cause", "cure"),
     [
         ({"name": "unet", "backbone_weights": "x"}, "built on no backbone", "model.encoder="),
-        ({"name": "unet_small", "backbone_weights": "x"}, "built on no backbone", "--weights"),
+        ({"name": "resnet18", "backbone_weights": "x"}, "built on no backbone", "--weights"),
         (
             {"name": "unet_resnet18", "backbone_weights": "imagenet1k_v1", "weights": "x"},
             "both given",

@@ -6,7 +6,7 @@ by functions that share nothing with the package: the 2x2 transposed convolution
 bilinear interpolation two products of matrices.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from zoo.checkpoint import load_weights, read_weights
+from zoo.errors import ConfigError
 from zoo_unet.parts import PAPER, resize_canvas
 from zoo_unet.unet import UNet, unet, unet_paper
 
@@ -302,6 +303,20 @@ def test_fresh_weights_have_the_variance_of_section_3() -> None:
     assert conv.weight.std().item() == pytest.approx((2 / (9 * 256)) ** 0.5, rel=0.01)
     assert up.weight.std().item() == pytest.approx((2 / 1024) ** 0.5, rel=0.01)
     assert not conv.bias.any()
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: unet(num_classes=2, width=0),
+        lambda: unet(num_classes=2, width=0, encoder="resnet20"),
+        lambda: unet_paper(num_classes=2, width=-1),
+        lambda: unet_paper(num_classes=2, dropout=1.0),
+    ],
+)
+def test_numbers_that_make_no_network_are_refused(build: Callable[[], object]) -> None:
+    with pytest.raises(ConfigError, match=r"model\.(width|dropout) is"):
+        build()
 
 
 @pytest.mark.parametrize(

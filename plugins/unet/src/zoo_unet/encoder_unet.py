@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from zoo.errors import ConfigError
 from zoo.structures import Tiling
-from zoo_unet.parts import Up, UpMode, initialise, resize_canvas
+from zoo_unet.parts import Up, UpMode, check_width, initialise, resize_canvas
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,9 +45,10 @@ class EncoderUNet(nn.Module):
             up: how a step doubles the size.
 
         Raises:
-            ConfigError: a stride of the encoder is no power of two.
+            ConfigError: a stride of the encoder is no power of two, or the width is none.
         """
         super().__init__()
+        check_width(width)
         # Of several maps of one stride, the last has been through them all.
         stages = {stage.stride: stage for stage in encoder.stages}
         _check_strides(stages)

@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from zoo.errors import ConfigError
 from zoo_unet.upsampling import BilinearUpsample
 
 UpMode = Literal["transposed", "bilinear"]
@@ -154,3 +155,13 @@ def initialise(network: nn.Module) -> None:
             nn.init.normal_(module.weight, std=math.sqrt(2 / (module.in_channels * field)))
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+def check_width(width: int) -> None:
+    """Refuse a network without channels.
+
+    Raises:
+        ConfigError: the width is below 1.
+    """
+    if width < 1:
+        raise ConfigError(f"model.width is {width}; the finest level has at least one channel")

@@ -91,6 +91,7 @@ def zoo_models() -> list[ModelCard]:
             gmacs=3.033530368,
             num_classes=2,
             input=SMALL,
+            backbone_option="encoder",
             recipe="unet",
             paper=PAPER,
             license="Apache-2.0",

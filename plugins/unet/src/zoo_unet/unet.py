@@ -4,9 +4,9 @@ arXiv:1505.04597.  The contracting path says what is on the image: double convol
 that halve height and width while the channels double.  The expanding path says where: it doubles
 the size again, and at each level has the map of the way down beside it (the skip).
 
-Three builders, from the bottom of the file: ``unet`` is what most people mean by the name,
-``unet_paper`` the network as drawn in 2015.  They differ in the style of their convolutions and in
-nothing else.  Names of parameters are those of milesial/Pytorch-UNet, so that weights in its layout
+The network, and two builders of it: ``unet_paper`` is the network as drawn in 2015, ``unet`` what
+most people mean by the name.  They differ in the style of their convolutions; the parts are in
+``parts.py``.  Names of parameters are those of milesial/Pytorch-UNet, so that weights in its layout
 load unchanged.
 
 Shapes: n images, c channels, h w height and width in px, k classes.
@@ -23,14 +23,24 @@ from zoo.errors import ConfigError
 from zoo.models import build_backbone
 from zoo.structures import Tiling
 from zoo_unet.encoder_unet import EncoderUNet
-from zoo_unet.parts import PAPER, TODAY, DoubleConv, Down, Style, Up, UpMode, initialise
+from zoo_unet.parts import (
+    PAPER,
+    TODAY,
+    DoubleConv,
+    Down,
+    Style,
+    Up,
+    UpMode,
+    check_width,
+    initialise,
+)
 
 TILING = {
     TODAY: Tiling(stride=16, context_px=94),
     PAPER: Tiling(stride=16, context_px=92, margin_px=92, offset_px=12, least_px=188),
 }
-"""Of the network with five levels: poolings halve four times, and 92 px are the sum over all
-convolutions of one px at their level."""
+"""Four poolings make steps of 16 px.  A valid convolution loses one px of its level on each side,
+92 px in all.  Where sizes are kept, what is seen comes to whole px of each level, and to 94 px."""
 
 
 class UNet(nn.Module):
@@ -68,7 +78,9 @@ class UNet(nn.Module):
             ConfigError: the width or the rate is none.
         """
         super().__init__()
-        _check_numbers(width, dropout)
+        check_width(width)
+        if not 0 <= dropout < 1:
+            raise ConfigError(f"model.dropout is {dropout}; a rate is in [0, 1)")
         c1, c2, c3, c4, c5 = (width * 2**level for level in range(5))
         self.inc = DoubleConv(in_channels, c1, style=style)
         self.down1 = Down(c1, c2, style=style)
@@ -100,13 +112,6 @@ class UNet(nn.Module):
         return logits
 
 
-def _check_numbers(width: int, dropout: float) -> None:
-    if width < 1:
-        raise ConfigError(f"model.width is {width}; the finest level has at least one channel")
-    if not 0 <= dropout < 1:
-        raise ConfigError(f"model.dropout is {dropout}; a rate is in [0, 1)")
-
-
 def _check_size(size: tuple[int, ...], tiling: Tiling) -> None:
     """Valid convolutions leave a map with an even size at each pooling, or skips fall askew.
 
@@ -116,8 +121,8 @@ def _check_size(size: tuple[int, ...], tiling: Tiling) -> None:
     if tiling.margin_px == 0:
         return
     for px in size:
-        if px != tiling.input_px(px - 2 * tiling.margin_px):
-            fits = tiling.input_px(px - 2 * tiling.margin_px)
+        fits = tiling.input_px(px - 2 * tiling.margin_px)
+        if px != fits:
             raise ConfigError(
                 f"a U-Net of valid convolutions cannot take {px} px",
                 f"{fits} px would do, and give logits for {fits - 2 * tiling.margin_px} px.",
@@ -174,6 +179,8 @@ def unet(
         encoder: a model of the registry that serves as the contracting path ("resnet34").
     """
     if encoder is None:
-        return UNet(num_classes=num_classes, in_channels=in_channels, width=width or 64, up=up)
+        width = 64 if width is None else width
+        return UNet(num_classes=num_classes, in_channels=in_channels, width=width, up=up)
+    width = 16 if width is None else width
     backbone = build_backbone(encoder, in_channels=in_channels, with_stem=True)
-    return EncoderUNet(backbone, num_classes=num_classes, width=width or 16, up=up)
+    return EncoderUNet(backbone, num_classes=num_classes, width=width, up=up)
