@@ -27,8 +27,9 @@ def change(plan: Plan, *, yes: bool, dry_run: bool, json_: bool) -> int:
     _show(plan)
     outcome = None
     if plan.changes and not dry_run:
-        if sys.stdin.isatty() and not yes:
-            click.confirm("Go on?", default=True, abort=True, err=True)
+        if sys.stdin.isatty() and not yes and not click.confirm("Go on?", default=True, err=True):
+            print_message("Nothing was changed.")
+            return 1
         outcome = carry_out(plan)
     if json_:
         print_json(_document(plan, outcome))
