@@ -38,7 +38,11 @@ def private_imports(source: Path) -> list[str]:
 
 @pytest.mark.parametrize(
     "source",
-    sorted(ROOT.glob("core/src")) + sorted(ROOT.glob("plugins/*/src")),
+    [
+        path
+        for members in ("core", "plugins/*", "packages/*")
+        for path in ROOT.glob(f"{members}/src")
+    ],
     ids=lambda path: path.parent.name,
 )
 def test_no_room_imports_another_rooms_private_files(source: Path) -> None:
