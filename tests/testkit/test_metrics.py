@@ -32,6 +32,7 @@ def test_an_honest_metric_keeps_the_contract(failures: Callable) -> None:
     ("factory", "test"),
     [
         ("WrongKey", "card_says_what_is_computed"),
+        ("FallsElsewhere", "card_says_what_is_computed"),
         ("TensorValue", "card_says_what_is_computed"),
         ("MeanOfMeans", "batch_size_does_not_matter"),
         ("InOrder", "order_does_not_matter"),

@@ -37,7 +37,6 @@ def test_classification_keeps_the_contract(failures: Callable) -> None:
         ("OtherName", "names_and_docstrings_are_there"),
         ("Undocumented", "names_and_docstrings_are_there"),
         ("NoHeadline", "headline_is_measured"),
-        ("NoMode", "headline_is_measured"),
         ("Detached", "training_has_a_finite_loss"),
         ("Averaging", "losses_of_micro_batches_add_up"),
         ("Miscounting", "counts_come_from_the_targets_alone"),

@@ -188,9 +188,10 @@ def test_a_worse_epoch_never_becomes_best(build: Build, folder: Path, recorder: 
     assert load_best(folder / "best").values["epoch"] == 2
 
 
-def test_a_loss_that_is_monitored_falls(build: Build, folder: Path) -> None:
-    trainer = build({"training": {"epochs": 3, "monitor": "val/loss"}}, folder=folder)
-    scores = iter([{"loss": 1.0}, {"loss": 0.4}, {"loss": 0.6}])
+@pytest.mark.parametrize("name", ["loss", "ece"])
+def test_a_loss_or_an_error_that_is_monitored_falls(name: str, build: Build, folder: Path) -> None:
+    trainer = build({"training": {"epochs": 3, "monitor": f"val/{name}"}}, folder=folder)
+    scores = iter([{name: 1.0}, {name: 0.4}, {name: 0.6}])
     trainer._validate = lambda *_: next(scores)
 
     result = trainer.fit()

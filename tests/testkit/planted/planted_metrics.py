@@ -38,6 +38,12 @@ class WrongKey(Honest):
         return {"accuracy": super().compute()["right"]}
 
 
+class FallsElsewhere(Honest):
+    """Says that less is better of what it does not compute."""
+
+    falling = frozenset({"error"})
+
+
 class TensorValue(Honest):
     """Gives tensors for floats."""
 

@@ -32,12 +32,6 @@ class NoHeadline(ClassificationTask):
     headline = "val/beauty"
 
 
-class NoMode(ClassificationTask):
-    """Does not say whether more is better."""
-
-    headline_mode = "more"
-
-
 class _Changed(ClassificationTask):
     """A step whose loss is changed."""
 

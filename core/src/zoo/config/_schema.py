@@ -147,7 +147,7 @@ class TrainingConfig(Section):
     patience: PositiveInt | None = None
     """Epochs without a better monitored value before training stops."""
     monitor: Text | None = None
-    """What "best" is measured by: default the task's headline; "val/loss" falls."""
+    """What "best" is measured by: default the task's headline; losses and errors fall."""
     clip_norm: Positive | None = None
     """Greatest norm of the gradient of all parameters; longer ones are scaled to it."""
     ema: EmaConfig | None = None

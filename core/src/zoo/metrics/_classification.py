@@ -187,6 +187,8 @@ class CalibrationError(Metric):
             trained by binary cross-entropy.
     """
 
+    falling = frozenset({"ece"})
+
     def __init__(
         self,
         *,

@@ -25,6 +25,8 @@ class Metric(ABC):
     """
 
     gathered: ClassVar[frozenset[str]] = frozenset()
+    falling: ClassVar[frozenset[str]] = frozenset()
+    """Of the names that ``compute`` gives, those of which less is better: errors."""
     states: dict[str, Tensor]
 
     @abstractmethod
@@ -33,7 +35,7 @@ class Metric(ABC):
 
     @abstractmethod
     def compute(self) -> dict[str, float]:
-        """The values, by name, as plain floats."""
+        """The values, by name, as plain floats; "..._fraction" is shown as per cent."""
 
     def details(self) -> Mapping[str, Any]:
         """More than single values, read from the same sums; default: nothing.

@@ -27,7 +27,6 @@ class Task(ABC):
     name: ClassVar[str]
     headline: ClassVar[str]
     """The metric that decides which weights are best, "val/top1"."""
-    headline_mode: ClassVar[str] = "max"
 
     least_images: ClassVar[int] = 2
     """Images that each process needs in a training batch; mixing and the batch norm of single

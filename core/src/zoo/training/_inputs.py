@@ -67,7 +67,8 @@ class TaskModule(nn.Module):
 def monitored(task: Task, config: RunConfig) -> tuple[str, Literal["max", "min"]]:
     """The metric that decides which weights are best, and whether more or less of it is better."""
     name = config.training.monitor or task.headline
-    falls = "loss" in name or (name == task.headline and task.headline_mode == "min")
+    key = name.rpartition("/")[2]
+    falls = "loss" in name or any(key in metric.falling for metric in task.metrics("val").values())
     return name, "min" if falls else "max"
 
 

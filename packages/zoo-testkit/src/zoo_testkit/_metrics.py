@@ -85,12 +85,14 @@ class MetricContract(SceneContract):
     batch_size: ClassVar[int] = 24
 
     def test_card_says_what_is_computed(self, case: MetricCase) -> None:
-        """The keys of the card, as floats, also before the first image."""
+        """The keys of the card, as floats, also before the first image; ``falling`` is of them."""
         for values in (case.fed([]).compute(), case.value):
             assert set(values) == set(case.card.keys), (
                 f"it computes {', '.join(values)}; the card says {', '.join(case.card.keys)}"
             )
             assert all(type(value) is float for value in values.values()), f"not floats: {values}"
+        strange = case.fed([]).falling - set(case.card.keys)
+        assert not strange, f"falling names what is not computed: {', '.join(strange)}"
 
     def test_batch_size_does_not_matter(self, case: MetricCase) -> None:
         """In order, in batches of 1, 5, 7 and all."""

@@ -20,6 +20,8 @@ class AngleError(Metric):
         tolerance_deg: how near is near enough.
     """
 
+    falling = frozenset({"mean_error_deg"})
+
     def __init__(self, *, classes: Sequence[str] = (), tolerance_deg: float = 10.0) -> None:
         self.tolerance_deg = tolerance_deg
         names = ("error", "within", "images")

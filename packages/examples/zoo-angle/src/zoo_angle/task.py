@@ -38,7 +38,6 @@ class AngleTask(Task):
 
     name = "angle"
     headline = "val/mean_error_deg"
-    headline_mode = "min"
 
     def __init__(self, *, classes: Sequence[str], tolerance_deg: float = 10.0) -> None:
         self.classes = tuple(classes)
