@@ -10,8 +10,9 @@ says whom zoo is waiting for, and ``zoo plugins doctor`` finds either by loading
 process of its own.
 """
 
+from zoo.plugins._calling import KINDS
 from zoo.plugins._faults import Fault, describe_fault, in_a_line, modules_of
-from zoo.plugins._loading import KINDS, ONLY, WITHOUT, load_plugins, plugin_choice
+from zoo.plugins._loading import ONLY, WITHOUT, load_plugins, plugin_choice
 from zoo.plugins._metadata import installed_plugins
 from zoo.plugins._plugin import FIRST_PARTY, Plugin
 
