@@ -225,8 +225,12 @@ def test_a_region_belongs_to_the_level_of_its_size() -> None:
     rois = torch.stack([torch.zeros(9), torch.zeros(9), torch.zeros(9), sides, sides], dim=1)
 
     levels = pyramid_level(rois, strides=(4, 8, 16, 32))
+    without_one = pyramid_level(rois, strides=(4, 8, 32))
+    alone = pyramid_level(rois, strides=(16,))
 
     assert levels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 0]
+    assert without_one.tolist() == [0, 0, 1, 1, 1, 1, 2, 2, 0]
+    assert alone.tolist() == [0] * 9
 
 
 def test_regions_are_pooled_from_their_levels_as_torchvision_does() -> None:

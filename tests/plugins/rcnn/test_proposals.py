@@ -39,19 +39,20 @@ SCENES = [scene(seed) for seed in range(5)]
 OBJECTS = [boxes for _, boxes in SCENES]
 
 
-def found(limit: int = 2000) -> list[Tensor]:
-    return [selective_search(image, limit=limit, side_px=240)[0] for image, _ in SCENES]
+@pytest.fixture(scope="module")
+def found() -> list[Tensor]:
+    """What selective search proposes for each scene."""
+    pytest.importorskip("cv2")
+    return [selective_search(image, side_px=240)[0] for image, _ in SCENES]
 
 
-def test_selective_search_finds_the_objects(opencv: None) -> None:
-    assert recall(found(), OBJECTS) >= 0.9
+def test_selective_search_finds_the_objects(found: list[Tensor]) -> None:
+    assert recall(found, OBJECTS) >= 0.9
 
 
-def test_the_first_proposals_find_more_than_the_last_do(opencv: None) -> None:
-    boxes = found()
-
-    first = [b[: len(b) // 4] for b in boxes]
-    last = [b[-(len(b) // 4) :] for b in boxes]
+def test_the_first_proposals_find_more_than_the_last_do(found: list[Tensor]) -> None:
+    first = [boxes[: len(boxes) // 4] for boxes in found]
+    last = [boxes[-(len(boxes) // 4) :] for boxes in found]
 
     assert recall(first, OBJECTS) > recall(last, OBJECTS)
 

@@ -137,7 +137,7 @@ class FasterRCNN(nn.Module):
     def typical_pass(self, images: Tensor) -> None:
         """The work for images (b, c, h, w) with as many proposals as detections start from."""
         maps = self.backbone(images)
-        self.rpn.head(maps)
+        self.rpn(maps, (images.shape[2], images.shape[3]))
         count = len(images) * self.detecting.after_nms
         self.roi_heads(maps[0].new_zeros(count, maps[0].shape[1], BINS, BINS))
 
@@ -230,8 +230,7 @@ def faster_rcnn_fpn(  # noqa: PLR0913 - each is an option for the user
         num_classes: classes as users name them; the background comes on top.
         in_channels: of the images.
         backbone: name of a model with stages.
-        stages: whose maps make the pyramid, each of twice the stride of the one before; default:
-            all.
+        stages: whose maps make the pyramid; default: all.
         backbone_options: of the backbone's model.
         norm: "frozen" for batch norms that are constants, as published weights need it.
         norm_eps: of frozen norms; torchvision's COCO weights need 0.

@@ -88,9 +88,9 @@ def pyramid_level(rois: Tensor, strides: Sequence[int]) -> Tensor:
     """
     size = (rois[:, 3:5] - rois[:, 1:3]).prod(dim=1).sqrt()
     level = (CANONICAL_LEVEL + (size / CANONICAL_PX).log2() + 1e-6).floor()
-    finest, coarsest = math.log2(strides[0]), math.log2(strides[-1])
-    # A region without area has level -inf, which the clamp makes the finest.
-    return (level.clamp(finest, coarsest) - finest).long()
+    # Regions too small for the finest level, and those without area, are pooled from it.
+    coarser = rois.new_tensor([math.log2(stride) for stride in strides[1:]])
+    return (level[:, None] >= coarser).sum(dim=1)
 
 
 def align_on_pyramid(
@@ -101,7 +101,7 @@ def align_on_pyramid(
     Args:
         maps: (n, c, h, w) of each level of ``strides``.
         rois: (r, 5): index of the image, x1 y1 x2 y2 in px.
-        strides: of the levels, consecutive powers of 2.
+        strides: of the levels, powers of 2.
         bins: p.
         samples: points along each side of a bin.
 

@@ -36,9 +36,11 @@ def roi_align(
 ) -> Tensor:
     """``roi_pooling.roi_align``, fast."""
     if _must_be_deterministic(features):
-        return roi_pooling.roi_align(
-            features.float(), rois, bins=bins, scale=scale, samples=samples, aligned=aligned
-        )
+        # Its matrix products would be of half precision.
+        with torch.autocast(features.device.type, enabled=False):
+            return roi_pooling.roi_align(
+                features.float(), rois, bins=bins, scale=scale, samples=samples, aligned=aligned
+            )
     from torchvision.ops import roi_align as fast
 
     pooled: Tensor = fast(
