@@ -50,6 +50,25 @@ def test_only_what_is_asked_for_is_left_in_it(registry) -> None:
     assert parts == ["stem", "fine", "middle"]
 
 
+def test_the_stem_comes_with_all_the_others_where_it_is_asked_for(registry) -> None:
+    backbone = build_backbone("tiny", with_stem=True, registry=registry)
+
+    assert [stage.name for stage in backbone.stages] == ["stem", "fine", "middle", "coarse"]
+
+
+def test_a_models_whole_weights_load_into_what_is_left_of_it(registry) -> None:
+    from zoo.checkpoint import load_weights
+    from zoo.models import build_model
+
+    weights = build_model("tiny", in_channels=3, registry=registry).state_dict()
+    module = build_backbone("tiny", out=["middle"], registry=registry).module
+
+    report = load_weights(module, weights)
+
+    assert {name.partition(".")[0] for name in report.unused} == {"coarse", "head"}
+    assert all(torch.equal(found, weights[name]) for name, found in module.state_dict().items())
+
+
 @pytest.mark.parametrize(
     ("max_stride", "names"), [(7, ["fine", "middle"]), (8, ["fine", "middle", "coarse"])]
 )

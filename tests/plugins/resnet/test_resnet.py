@@ -199,3 +199,26 @@ def test_groups_of_a_basic_block_are_refused() -> None:
 
 def test_the_examples_in_the_docstrings_hold() -> None:
     assert doctest.testmod(zoo_resnet.resnet).failed == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("resnet18", {}), ("resnet50", {}), ("resnet20", {}), ("resnet34", {"stem": "cifar"})],
+)
+def test_a_stage_sees_as_far_as_it_says(name: str, options: dict) -> None:
+    network = resnet(name, num_classes=2, **options).double().eval()
+    for parameter in network.parameters():
+        nn.init.uniform_(parameter, 0.1, 1)  # no ReLU is shut
+    for part, pool in list(network.named_children()):
+        if isinstance(pool, nn.MaxPool2d):  # nor a path to a pixel that is no maximum
+            setattr(network, part, nn.AvgPool2d(pool.kernel_size, pool.stride, pool.padding))
+    last = network.backbone_stages[-1]
+    row = last.context_px // last.stride + 1
+    strip = torch.rand(1, 3, (2 * row + 1) * last.stride, last.stride, dtype=torch.float64)
+    strip.requires_grad_()
+
+    network.stage_maps(strip, [last.name])[last.name][:, :, row].sum().backward()
+
+    seen = strip.grad.abs().sum((0, 1, 3)).nonzero().flatten()
+    assert row * last.stride - int(seen.min()) == last.context_px
+    assert int(seen.max()) - ((row + 1) * last.stride - 1) <= last.context_px
