@@ -70,7 +70,7 @@ def _print_facts(registry: Registry, entry: Entry, card: ModelCard) -> None:
         _outputs_word(registry, entry): f"{card.num_classes} by default",
         "input": _input_text(card.input),
         "backbone": _backbone_text(card),
-        "recipe": card.recipe,
+        "recipe": card.recipe or f"the usual one of {card.task}",
         "paper": card.paper,
         "license": card.license,
         "tags": ", ".join(card.tags),
