@@ -1,5 +1,6 @@
 """The distributions: one version, typed, every requirement with a lower bound."""
 
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,3 +82,13 @@ def test_the_umbrella_brings_every_plugin(plugin: Path) -> None:
 @pytest.mark.parametrize("plugin", sorted(ROOT.glob("plugins/*")), ids=lambda path: path.name)
 def test_core_knows_whose_short_names_come_first(plugin: Path) -> None:
     assert PROJECTS[plugin.name]["name"] in FIRST_PARTY
+
+
+def test_the_plain_way_of_the_readme_installs_all_that_the_umbrella_asks_for() -> None:
+    readme = (ROOT / "README.md").read_text()
+    folders = re.findall(r"-e \w+/?([\w-]*)", readme[readme.index("pip install -e core") :])
+
+    installed = {PROJECTS[folder or "core"]["name"] for folder in folders}
+
+    wanted = {requirement.name for requirement in requirements(PROJECTS["vision-zoo"])}
+    assert installed == wanted | {"vision-zoo"}
