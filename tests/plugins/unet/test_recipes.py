@@ -83,7 +83,7 @@ def test_a_recipe_has_the_ingredients_of_its_source_and_no_others(
     [
         ("unet", "unet"),
         ("unet_small", "unet"),
-        ("unet_paper", "unet"),
+        ("unet_paper", "paper-tiles"),
         ("unet_resnet50", "unet"),
         ("unet_resnet18", "unet-pretrained"),
         ("unet_small", "membranes"),
@@ -106,6 +106,13 @@ def test_a_recipe_says_its_command_hardware_and_source(card) -> None:
     assert "Hardware: " in docstring
     assert ("Source: " in docstring) == bool(card.source)
     assert ("Differs from the source: " in docstring) == bool(card.source)
+
+
+def test_the_papers_network_is_trained_on_tiles_with_their_context() -> None:
+    found = plan("unet_paper", data={"source": "masks:scans"})
+
+    assert found.resolved.origins["transforms.context_px"] == "recipe unet:paper-tiles"
+    assert found.input.size_px + 2 * found.transforms["context_px"] == 572
 
 
 def test_without_a_recipe_the_embedded_scenes_are_learned_in_six_epochs() -> None:

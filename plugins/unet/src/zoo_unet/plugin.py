@@ -60,7 +60,7 @@ def zoo_models() -> list[ModelCard]:
             gmacs=150.428424448,
             num_classes=2,
             input=GREY,
-            recipe="unet",
+            recipe="paper-tiles",
             paper=PAPER,
             license="Apache-2.0",
             tags=("cnn",),
@@ -120,6 +120,7 @@ def zoo_recipes() -> list[RecipeCard]:
     """Ways to train a U-Net, the sources' and ours."""
     return [
         _recipe("unet", "some ten to some thousand images, from scratch; the default"),
+        _recipe("paper-tiles", "the same for unet_paper: 388 px with 92 px around them"),
         _recipe("unet-pretrained", "a published encoder on new classes"),
         _recipe("membranes", "thin borders in some ten large grey slices, from scratch"),
         _recipe("ronneberger2015", "the paper's: one large tile a step, momentum 0.99", PAPER),

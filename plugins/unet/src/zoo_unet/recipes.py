@@ -32,6 +32,20 @@ def unet() -> Layer:
     }
 
 
+def paper_tiles() -> Layer:
+    """``unet`` for valid convolutions: crops of 388 px, seen with the 92 px around them.
+
+    Command: ``zoo train unet_paper --data scans/ --recipe paper-tiles``
+    Hardware: one GPU
+    """
+    recipe = unet()
+    recipe["data"] = {"image_size": 388}
+    recipe["transforms"]["context_px"] = 92
+    recipe["optimizer"]["learning_rate"] = 5e-4  # without batch norm
+    recipe["training"]["batch_size"] = 4
+    return recipe
+
+
 def unet_pretrained() -> Layer:
     """A published encoder on new classes: its layers learn at a tenth of the rate of the new ones.
 
