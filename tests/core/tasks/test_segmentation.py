@@ -74,7 +74,7 @@ def test_a_batch_of_training_is_one_pass(hourglass: nn.Module) -> None:
     seen: list[int] = []
     hourglass.train().register_forward_hook(lambda _, args, __: seen.append(len(args[0])))
 
-    task().step(hourglass, padded_batch([(16, 16)] * 8))
+    task(tile_px=8).step(hourglass, padded_batch([(16, 16)] * 8))
 
     assert seen == [8]
 
@@ -220,6 +220,8 @@ def test_all_classes_have_colours_of_their_own() -> None:
         ({"class_weights": [1.0]}, "1 numbers for 3 classes"),
         ({"tile_px": 0}, "tile_px"),
         ({"overlap_px": -1}, "overlap_px"),
+        ({"focal_gamma": -1.0}, "focal_gamma"),
+        ({"border_sigma_px": 0.0}, "border_sigma_px"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:

@@ -22,7 +22,7 @@ from zoo.tasks._drawing import caption, mask_image, overlay, shortened
 from zoo.tasks._masks import check_usable, class_pixels, share_lines, unused_lines
 from zoo.tasks._pixel_losses import cross_entropy, dice, dice_count, pixel_count
 from zoo.tasks._task import Task
-from zoo.tasks._tiles import Tiles, dense_logits
+from zoo.tasks._tiles import UNCUT, Tiles, dense_logits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -137,10 +137,7 @@ class SegmentationTask(Task):
         """
         masks = self._logits(model, batch).argmax(1).to(torch.uint8).cpu()
         return [
-            self._answer(
-                mask[:height, :width],
-                exact=self.tiles.are_exact(model, height, width),
-            )
+            self._answer(mask[:height, :width], exact=self.tiles.are_exact(model, height, width))
             for mask, (height, width) in zip(masks, batch.sizes.tolist(), strict=True)
         ]
 
@@ -222,10 +219,7 @@ class SegmentationTask(Task):
             known = None if counts is None else counts[:-1]
             self.class_weights = balanced_weights(self.classes, known)
             self._weights = torch.tensor(self.class_weights)
-        return [
-            *share_lines(self.classes, pixels),
-            *unused_lines(splits),
-        ]
+        return [*share_lines(self.classes, pixels), *unused_lines(splits)]
 
     def options(self) -> dict[str, Any]:
         """The options of this task."""
@@ -252,19 +246,19 @@ class SegmentationTask(Task):
     def _logits(self, model: nn.Module, batch: Batch, *, frame_px: int = 0) -> Tensor:
         """(b, k, h, w) with at least two k.
 
-        In training, the images of one size in one pass.  In evaluation each by itself: kernels
-        round otherwise in a larger batch, and among millions of pixels some answers would change.
+        In training, the images of one size in one pass, uncut.  In evaluation each by itself:
+        kernels round otherwise in a larger batch, and among millions of pixels some answers would
+        change.
         """
         groups = _groups(batch) if model.training else [[row] for row in range(len(batch))]
+        tiles = UNCUT if model.training else self.tiles
         sizes = batch.sizes.tolist()
         parts: dict[int, Tensor] = {}
         for rows in groups:
             height, width = sizes[rows[0]]
             images = batch.images if len(rows) == len(batch) else batch.images[rows]
-            logits = dense_logits(
-                model, images[..., :height, :width], self.tiles, frame_px=frame_px
-            )
-            logits = _two_or_more(logits)
+            images = images[..., :height, :width]
+            logits = _two_or_more(dense_logits(model, images, tiles, frame_px=frame_px))
             if len(groups) == 1:
                 return logits
             padding = (0, batch.images.shape[-1] - width, 0, batch.images.shape[-2] - height)
@@ -314,6 +308,11 @@ class SegmentationTask(Task):
         check_class_weights(self.class_weights, len(self.classes))
         if self.tiles.tile_px < 1 or (self.tiles.overlap_px or 0) < 0:
             raise ConfigError("task.tile_px must be at least 1, and task.overlap_px not negative")
+        if min(self.focal_gamma, self.border_weight) < 0 or self.border_sigma_px <= 0:
+            raise ConfigError(
+                "task.focal_gamma and task.border_weight must not be negative, and"
+                " task.border_sigma_px must be positive"
+            )
 
 
 def _groups(batch: Batch) -> list[list[int]]:

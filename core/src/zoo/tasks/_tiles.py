@@ -10,6 +10,7 @@ its answer, so that the whole equals what one pass over the image gives.
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -53,6 +54,9 @@ class Tiles:
         if tiling.margin_px:
             return 0
         return tiling.context_px if self.overlap_px is None else self.overlap_px
+
+
+UNCUT = Tiles(sys.maxsize)
 
 
 def dense_logits(model: nn.Module, images: Tensor, tiles: Tiles, *, frame_px: int = 0) -> Tensor:
