@@ -177,7 +177,7 @@ class Job:
         line = long_run_line(
             self.plan,
             image_s=time_image(self.plan, self.task, self.model, batch),
-            images=len(self.source.splits["train"]) * self.config.data.repeats,
+            images=len(self.source.splits["train"]),
             registry=self.registry,
         )
         if line is not None:

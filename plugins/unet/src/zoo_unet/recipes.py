@@ -69,7 +69,7 @@ def membranes() -> Layer:
     """
     return {
         "task": {"loss": "cross-entropy+dice"},
-        "data": {"image_size": 256, "repeats": 4},
+        "data": {"image_size": 256},
         "transforms": {
             "crop": "random",
             "scale": [0.8, 1.25],
@@ -80,7 +80,7 @@ def membranes() -> Layer:
         },
         "optimizer": {"name": "adamw", "learning_rate": 2e-3, "weight_decay": 1e-2},
         "schedule": {"name": "one_cycle", "peak_at": 0.2},
-        "training": {"batch_size": 4, "epochs": 20, "clip_norm": 1.0},
+        "training": {"batch_size": 4, "epochs": 80, "eval_every": 10, "clip_norm": 1.0},
     }
 
 
