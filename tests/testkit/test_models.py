@@ -104,7 +104,6 @@ def test_honest_weights_are_well_formed(model_card: Callable, failures: Callable
         {"classes": "planted_data:three.txt"},
         {"preprocess": GREY},
         {"metrics": {"top1": 76.1}},
-        {"license": ""},
         {"provenance": ""},
     ],
     ids=lambda changes: "-".join(map(str, changes)),

@@ -184,4 +184,5 @@ def extend(kind: type[TimmModel], model: nn.Module) -> TimmModel:
 @functools.cache
 def _joint_class(kind: type, library_class: type) -> type:
     """One class of the two, under timm's name."""
-    return type(library_class.__name__, (kind, library_class), {"__doc__": library_class.__doc__})
+    doc = library_class.__doc__ or kind.__doc__
+    return type(library_class.__name__, (kind, library_class), {"__doc__": doc})

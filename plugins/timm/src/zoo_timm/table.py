@@ -109,11 +109,12 @@ def model_row(name: str, shared: Shared) -> list[Any]:
         sum(parameter.numel() for parameter in model.parameters()),
         round(describe_structure(model, InputSpec(**spec))[-1].gmacs * 1e9),
         tags_of(default, gives_stage_maps(model, spec["size_px"])),
-        list(_weights_rows(name, shared)),
+        list(weights_rows(name, shared)),
     ]
 
 
-def _weights_rows(name: str, shared: Shared) -> Iterator[list[Any]]:
+def weights_rows(name: str, shared: Shared) -> Iterator[list[Any]]:
+    """What timm says of each set of a model's weights that zoo can fetch."""
     for full_name in timm.list_pretrained(f"{name}.*"):
         config = _config(full_name)
         address = _address(full_name, config)

@@ -11,6 +11,7 @@ torchvision is imported when a model is built: its package alone takes seconds.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -30,6 +31,8 @@ TRAINING_HEADS = ("aux1", "aux2", "AuxLogits", "aux_classifier")
 """Of some published files; models here are built without them."""
 BACKGROUND = {"classification": 0, "segmentation": 0, "detection": 1}
 """Classes that torchvision's builders count and users do not."""
+OLD_DENSE_NAME = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
+"""Which torchvision renames while it downloads, and not while it loads."""
 HEADS = ("avgpool", "classifier", "norm", "aux1", "AuxLogits", "fc")
 """Submodules at which a network's chain of maps ends."""
 
@@ -53,7 +56,11 @@ class TorchvisionModel(nn.Module):
         Args:
             tensors: of a file; those of this model's own names are returned as they are.
         """
-        tensors = {n: t for n, t in tensors.items() if n.partition(".")[0] not in TRAINING_HEADS}
+        tensors = {
+            OLD_DENSE_NAME.sub(r"\1\2.", name): tensor
+            for name, tensor in tensors.items()
+            if name.partition(".")[0] not in TRAINING_HEADS
+        }
         if tensors.keys() <= self.state_dict().keys():
             return tensors
         twin = on_meta(self.published)
@@ -235,7 +242,8 @@ def extend(kind: type[TorchvisionModel], model: nn.Module) -> TorchvisionModel:
 @functools.cache
 def _joint_class(kind: type, library_class: type) -> type:
     """One class of the two, under torchvision's name."""
-    return type(library_class.__name__, (kind, library_class), {"__doc__": library_class.__doc__})
+    doc = library_class.__doc__ or kind.__doc__
+    return type(library_class.__name__, (kind, library_class), {"__doc__": doc})
 
 
 def _build(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo import CardTable, InputSpec, ModelCard, WeightsCard, hookimpl
+from zoo.cards import FIXED_SIZE
 
 TABLE = Path(__file__).with_name("models.json")
 WEIGHTS_URL = "https://download.pytorch.org/models/"
@@ -53,22 +54,27 @@ def model_card(name: str, row: Mapping[str, Any], inputs: list[InputSpec]) -> Mo
         gmacs=row["macs"] / 1e9,
         num_classes=row["classes"],
         input=inputs[row["input"]],
-        weights=tuple(_weights_card(weights, inputs) for weights in row["weights"]),
+        weights=tuple(_weights_card(weights, row, inputs) for weights in row["weights"]),
         paper=row["paper"],
         license="BSD-3-Clause",
         tags=tuple(row["tags"]),
     )
 
 
-def _weights_card(row: Mapping[str, Any], inputs: list[InputSpec]) -> WeightsCard:
+def _weights_card(
+    row: Mapping[str, Any], model: Mapping[str, Any], inputs: list[InputSpec]
+) -> WeightsCard:
+    preprocess, usual = inputs[row["input"]], inputs[model["input"]]
+    resized = FIXED_SIZE in model["tags"] and preprocess.size_px != usual.size_px
     return WeightsCard(
         name=row["name"],
         url=WEIGHTS_URL + row["file"],
         # torchvision's files end in the first 8 hex digits of their SHA-256.
         sha256=row["file"].removesuffix(".pth").rpartition("-")[2],
-        preprocess=inputs[row["input"]],
+        preprocess=preprocess,
         classes=f"zoo_torchvision:{row['classes']}" if row["classes"] else "",
         metrics=row["metrics"],
+        options={"image_size": preprocess.size_px} if resized else {},
         license=row.get("license", ""),
         provenance="torchvision",
     )
