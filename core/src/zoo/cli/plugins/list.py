@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import click
 
+from zoo.cards import Card, CardTable
 from zoo.cli._options import json_option
 from zoo.cli._output import as_json, print_answer, print_json, print_message, print_table
 from zoo.plugins import Plugin
@@ -44,8 +48,8 @@ def long_names(registry: Registry, plugin: Plugin) -> dict[str, list[str]]:
     """The full names, by kind, of what a plugin's short names do not reach."""
     found: dict[str, list[str]] = {}
     if plugin.short_names:
-        for kind in plugin.cards:
-            entries = [e for e in registry.entries(kind) if e.plugin == plugin.name]
+        for kind, cards in plugin.cards.items():
+            entries = [registry.get(kind, f"{plugin.name}:{card.name}") for card in cards]
             names = [e.full_name for e in entries if registry.shown_name(kind, e) == e.full_name]
             if names:
                 found[kind] = names
@@ -53,12 +57,16 @@ def long_names(registry: Registry, plugin: Plugin) -> dict[str, list[str]]:
 
 
 def _record(registry: Registry, plugin: Plugin) -> dict[str, object]:
-    names = {kind: [card.name for card in cards] for kind, cards in plugin.cards.items()}
     return {
-        **as_json(plugin),
-        "cards": names,
+        **as_json(replace(plugin, cards={})),
+        "cards": {kind: _names(cards) for kind, cards in plugin.cards.items()},
         "only_by_full_name": long_names(registry, plugin),
     }
+
+
+def _names(cards: Sequence[Card]) -> list[str]:
+    """Without making the cards of a table, which may be very many."""
+    return list(cards.rows) if isinstance(cards, CardTable) else [card.name for card in cards]
 
 
 def _brings(plugin: Plugin) -> str:
