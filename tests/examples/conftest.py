@@ -46,6 +46,11 @@ class Environment:
             _link_packages(distribution, links)
             _copy_metadata(distribution, site)
 
+    def install(self, *wheels: Path) -> None:
+        """Install wheels of ours, whose requirements are there."""
+        uv = (sys.executable, "-m", "uv", "pip", "install", "--quiet")
+        self._call(*uv, "--python", self.python, *wheels, code=0)
+
     def run(self, *words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
         """Run the environment's Python, and expect an exit code."""
         return self._call(self.python, *words, code=code)
@@ -121,14 +126,11 @@ MakeEnvironment = Callable[[str], Environment]
 
 @pytest.fixture(scope="session")
 def make_environment(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> MakeEnvironment:
-    """Make an environment with core, and an example that zoo itself installs into it."""
+    """Make an environment with core and the kit, and an example that zoo installs into it."""
 
     def make(example: str) -> Environment:
         environment = Environment(tmp_path_factory.mktemp(example))
-        uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet"]
-        environment._call(
-            *uv, "--python", environment.python, *wheels.glob("zoo_core-*.whl"), code=0
-        )
+        environment.install(*wheels.glob("zoo_core-*.whl"), *wheels.glob("zoo_testkit-*.whl"))
         (wheel,) = wheels.glob(f"{example.replace('-', '_')}-*.whl")
         environment.zoo("plugins", "install", wheel)
         return environment

@@ -1,6 +1,8 @@
 """A stranger's task from its wheel: no line of core knows angles, and everything does them."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -86,6 +88,16 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_end(angle, trained):
     assert "reached --time-limit" in stopped
     assert "resumed   after step" in resumed
     assert (second["steps"], second["best"]) == (first["steps"], first["best"])
+
+
+def test_its_own_tests_pass_beside_core_and_the_kit(angle):
+    tests = Path(__file__).parents[2] / "packages" / "examples" / "zoo-angle" / "tests"
+    shutil.copytree(tests, angle.folder / "tests")  # away from our settings of pytest
+
+    said = angle.run("-m", "pytest", "-q", "tests").stdout
+
+    assert " passed" in said
+    assert " failed" not in said
 
 
 def test_it_goes_and_nothing_of_it_is_left(make_environment):

@@ -37,14 +37,14 @@ def _dials(split: str, count: int, seed: int) -> Resident:
     noise = uniform(seed, f"noise {split}", keys, SIZE_PX**2).reshape(count, SIZE_PX, SIZE_PX)
     angle, right, down, length, width, ground, contrast, sign = facts.swapaxes(0, 1)
 
-    turn = 2 * np.pi * angle
-    centres = np.arange(SIZE_PX) + 0.5 - SIZE_PX / 2
-    x = centres - (4 * right - 2)
-    y = centres[:, None] - (4 * down - 2)
-    along, across = x * np.sin(turn) - y * np.cos(turn), x * np.cos(turn) + y * np.sin(turn)
+    # Of each pixel: how far from the pivot it lies, along the hand and across it.
+    sin, cos = np.sin(2 * np.pi * angle), np.cos(2 * np.pi * angle)
+    middles = np.arange(SIZE_PX) + 0.5 - SIZE_PX / 2
+    x, y = middles - (4 * right - 2), middles[:, None] - (4 * down - 2)
+    along, across = x * sin - y * cos, x * cos + y * sin
+
     tip, tail, half = 8 + 6 * length, 2.0, 0.5 + width
     hand = _inside(tip - along) * _inside(along + tail) * _inside(half - np.abs(across))
-
     ground, contrast = 0.35 + 0.3 * ground, (0.2 + 0.2 * contrast) * np.where(sign < 0.5, -1, 1)
     shades = ground + contrast * hand + 0.1 * (noise - 0.5)
     return Resident(

@@ -46,8 +46,8 @@ class AngleError(Metric):
 
 
 def error_deg(arrows: Tensor, angles_deg: Tensor) -> Tensor:
-    """From each arrow (b, 2), right and up, to its angle (b,), 0 to 180 degrees."""
+    """From each arrow (b, 2), right and up, to its angle (b,), 0 to 180 degrees; 180 for NaN."""
     precise = torch.float32 if arrows.device.type == "mps" else torch.float64
     right, up = arrows.to(precise).unbind(1)
     difference = torch.rad2deg(torch.atan2(right, up)) - angles_deg.to(precise)
-    return ((difference + 180) % 360 - 180).abs()
+    return ((difference + 180) % 360 - 180).abs().nan_to_num(180.0)
