@@ -6,6 +6,7 @@ import pytest
 
 from zoo.cli._main import run
 from zoo.distributions import plan_uninstall, plugin_distributions
+from zoo.distributions._changes import _requirement
 from zoo.distributions._installed import home_page, origin, resolve_distribution
 from zoo.errors import UnknownNameError, UsageError
 
@@ -79,6 +80,30 @@ def test_where_to_report_is_read_from_the_metadata(site, lines, address):
     site.install("edge", metadata=lines)
 
     assert home_page("edge") == address
+
+
+@pytest.mark.parametrize(
+    ("came_from", "requirement"),
+    [
+        ({}, "edge"),
+        ({"url": "file:///edge", "dir_info": {}}, "edge @ file:///edge"),
+        (
+            {"url": "https://e.org/e.git", "vcs_info": {"vcs": "git", "commit_id": "1"}},
+            "edge @ git+https://e.org/e.git",
+        ),
+        (
+            {
+                "url": "https://e.org/e.git",
+                "vcs_info": {"vcs": "git", "commit_id": "1", "requested_revision": "v1"},
+                "subdirectory": "plugins/edge",
+            },
+            "edge @ git+https://e.org/e.git@v1#subdirectory=plugins/edge",
+        ),
+    ],
+    ids=["index", "folder", "git", "git at a revision"],
+)
+def test_an_upgrade_is_asked_for_where_the_distribution_came_from(came_from, requirement):
+    assert _requirement("edge", came_from) == requirement
 
 
 def test_where_a_distribution_came_from_is_read_from_its_record(site):

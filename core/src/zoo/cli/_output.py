@@ -14,6 +14,8 @@ from typing import IO, Any
 
 import click
 
+_kept_for_json: list[IO[str]] = []
+"""The stream that ``stdout_for_json`` keeps, while it does."""
 _NUMBER = re.compile(r"([0-9.,]+( [kMG%])?)?")
 
 
@@ -41,9 +43,6 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(as_json(value), indent=2, allow_nan=False), file=json_stream())
 
 
-_kept_for_json: list[IO[str]] = []
-
-
 def json_stream() -> IO[str]:
     """Where a JSON document goes, in this process or one that it starts."""
     return _kept_for_json[-1] if _kept_for_json else sys.stdout
@@ -56,8 +55,11 @@ def stdout_for_json() -> Iterator[None]:
     The code of plugins prints while it is imported, built and run, from Python and from C; so the
     descriptor itself is turned, where stdout has one.
     """
-    stream = sys.stdout
-    if stream is not sys.__stdout__ or stream is None:  # a test's or a notebook's
+    stream, own = sys.stdout, sys.stdout is sys.__stdout__
+    if stream is None or sys.stderr is None:  # closed: nothing to keep, or nowhere to turn it to
+        yield
+        return
+    if not own:  # a test's or a notebook's
         _kept_for_json.append(stream)
         try:
             with redirect_stdout(sys.stderr):
@@ -68,13 +70,13 @@ def stdout_for_json() -> Iterator[None]:
     stream.flush()
     number = stream.fileno()
     kept = os.dup(number)
+    apart = open(  # noqa: SIM115 - closed below, before what it writes to is given back
+        kept, "w", encoding=stream.encoding, errors=stream.errors, closefd=False
+    )
     os.dup2(sys.stderr.fileno(), number)
+    _kept_for_json.append(apart)
     try:
-        with (
-            open(kept, "w", encoding=stream.encoding, errors=stream.errors, closefd=False) as apart,
-            redirect_stdout(sys.stderr),
-        ):
-            _kept_for_json.append(apart)
+        with apart, redirect_stdout(sys.stderr):
             yield
     finally:
         _kept_for_json.pop()

@@ -213,5 +213,6 @@ def _requirement(name: str, came_from: dict[str, Any]) -> str:
     vcs = came_from.get("vcs_info")
     if vcs:
         revision = f"@{vcs['requested_revision']}" if "requested_revision" in vcs else ""
-        return f"{name} @ {vcs['vcs']}+{came_from['url']}{revision}"
+        folder = f"#subdirectory={came_from['subdirectory']}" if "subdirectory" in came_from else ""
+        return f"{name} @ {vcs['vcs']}+{came_from['url']}{revision}{folder}"
     return f"{name} @ {came_from['url']}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -34,7 +35,7 @@ class CheckResult:
 
 
 def check_plugin(
-    name: str, *, installed: list[Plugin] | tuple[Plugin, ...], thorough: bool = False
+    name: str, *, installed: Sequence[Plugin], thorough: bool = False
 ) -> list[CheckResult]:
     """Test what an installed plugin promises.
 
@@ -61,7 +62,7 @@ def check_plugin(
         ) from None
 
 
-def _require_loaded(name: str, installed: list[Plugin] | tuple[Plugin, ...]) -> None:
+def _require_loaded(name: str, installed: Sequence[Plugin]) -> None:
     known = {plugin.name: plugin for plugin in installed}
     if name not in known:
         raise UnknownNameError("plugin", name, known, "See `zoo plugins list`.")

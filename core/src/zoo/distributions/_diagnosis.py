@@ -53,13 +53,12 @@ def diagnose_plugins(*, timeout_s: float = PATIENCE_S) -> list[Diagnosis]:
         listing = list_afresh(environ, timeout_s=timeout_s)
     except ListingError:
         chosen = plugin_choice()
-        found = (plugin for plugin, _ in installed_plugins())
+        by_name = {plugin.name: plugin for plugin, _ in installed_plugins()}
         listing = [
             record
-            for plugin in sorted(found, key=lambda plugin: plugin.name)
-            if plugin.name not in chosen["without"]
-            if chosen["only"] is None or plugin.name in chosen["only"]
-            for record in _list_alone(plugin, environ, timeout_s)
+            for name in sorted(by_name.keys() - chosen["without"])
+            if chosen["only"] is None or name in chosen["only"]
+            for record in _list_alone(by_name[name], environ, timeout_s)
         ]
     return [_diagnose(record) for record in listing]
 
