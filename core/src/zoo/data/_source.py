@@ -18,6 +18,7 @@ from zoo.config import DataConfig
 from zoo.data._dataset import Dataset, Splits
 from zoo.data._files import FileDataset
 from zoo.data._layouts import LAYOUTS, recognise
+from zoo.data._masked_files import MaskedFiles
 from zoo.data._splitting import stratified_split
 from zoo.data._verify import leave_out_bad_images
 from zoo.errors import DataError, UnknownNameError
@@ -155,11 +156,16 @@ def _open_path(
         raise DataError(
             f"{path} does not exist", "Check the path; data that have moved are named by --data."
         )
+    if layout == "masks":
+        message("Every mask is read once, to see what its numbers mean.")
     try:
         splits = LAYOUTS[layout](path, channels=channels)
     except OSError as error:  # not readable, a file for a folder
         place = error.filename or path
         raise DataError(f"{place} cannot be read: {error.strerror}", "Check the path.") from error
+    first = next(iter(splits.values()))
+    if isinstance(first, MaskedFiles):
+        message(f"In the masks: {first.mask_classes.described()}.")
     name = path.resolve().stem if path.is_file() else path.resolve().name
     found = _finish(name or "data", layout, splits, data, message, channels, undivided=undivided)
     return replace(found, place=f"{layout}:{path.absolute()}")
