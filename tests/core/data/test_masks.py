@@ -615,6 +615,17 @@ def test_the_check_counts_images_and_pixels_of_each_class(folder: Path, opened: 
     assert found.notes[0] == "in the masks: 0 background, 1 foreground, 255 ignored"
 
 
+def test_what_the_numbers_mean_is_said_when_data_are_opened(folder: Path) -> None:
+    said: list[str] = []
+
+    open_source(str(folder), registry=default_registry(), data=DataConfig(), message=said.append)
+
+    assert said[:2] == [
+        "Every mask is read once, to see what its numbers mean.",
+        "In the masks: 0 background, 1 foreground, 255 ignored.",
+    ]
+
+
 def test_shares_of_the_classes_are_told_before_training(folder: Path, opened: Opener) -> None:
     replace_masks(folder, values(0, 0, 0, 1))
     source = opened(folder)

@@ -81,7 +81,7 @@ class SampleReader:
                 raise DataError(
                     f"{self._dataset.describe(key.index)} is {_size(sample.image)}, but"
                     f" {self._dataset.describe(keys[0].index)} is {_size(first)}",
-                    'Images of several sizes need a crop: set transforms.crop = "photo".',
+                    "Images of several sizes need a crop: leave transforms.crop at its default.",
                 )
 
 
