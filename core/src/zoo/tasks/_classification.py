@@ -56,6 +56,7 @@ class ClassificationTask(Task):
 
     name = "classification"
     headline = "val/top1"
+    targets = ("labels",)
 
     def __init__(
         self,

@@ -74,6 +74,7 @@ class SegmentationTask(Task):
 
     name = "segmentation"
     headline = "val/miou"
+    targets = ("masks",)
     least_images = 1
 
     def __init__(  # noqa: PLR0913  (these are the options of [task])

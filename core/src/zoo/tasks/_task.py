@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from zoo.cards import InputSpec
 from zoo.data import Dataset, Transforms
+from zoo.errors import DataError
 from zoo.metrics import Metric
 from zoo.structures import Batch, Step
 
@@ -28,15 +29,19 @@ class Task(ABC):
     headline: ClassVar[str]
     """The metric that decides which weights are best, "val/top1"."""
 
+    targets: ClassVar[tuple[str, ...]] = ()
+    """The targets that it reads, by name: data without them are refused."""
+
     least_images: ClassVar[int] = 2
     """Images that each process needs in a training batch; mixing and the batch norm of single
     values need two."""
 
     classes: tuple[str, ...]
+    """Names, in the order of the labels; none where the targets are no classes."""
 
     @property
     def num_classes(self) -> int:
-        """What the model's builder is told: the number of classes that users name."""
+        """What the model's builder is told; default: the number of classes that users name."""
         return len(self.classes)
 
     @abstractmethod
@@ -108,6 +113,22 @@ class Task(ABC):
         Default: there is none, or ``metrics`` count it anyway.
         """
         return None
+
+    def check_targets(self, splits: Mapping[str, Dataset]) -> None:
+        """See by the first image of each split that the data are for this task.
+
+        Raises:
+            DataError: they lack one of ``targets``.
+        """
+        for dataset in splits.values():
+            missing = sorted(set(self.targets) - dataset.load(0).targets.keys())
+            if missing:
+                raise DataError(
+                    f"{dataset.describe(0)} has no {' and no '.join(missing)}, which {self.name} is"
+                    " learned from",
+                    f"Use other data, such as `zoo list datasets --task {self.name}`, or name the"
+                    " task of these data: --set task.name=NAME.",
+                )
 
     def check_data(self, splits: Mapping[str, Dataset]) -> Sequence[str]:
         """What a user should know of the data before training (class counts, imbalance).

@@ -140,6 +140,7 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
     if split is None:
         split = "all" if undivided and source.whole is not None else "val"
     dataset = _split_of(source, split)
+    predictor.task.check_targets({split: dataset})
     values = _score(
         predictor,
         dataset,

@@ -155,6 +155,7 @@ class Job:
     def _build_task(self) -> Task:
         factory = self.registry.load(self.plan.task)
         task: Task = factory(classes=self.source.classes, **self.plan.task_options)
+        task.check_targets(self.source.splits)
         for line in task.check_data(self.source.splits):
             self._say(line)
         _check_monitor(task, self.config.training.monitor)

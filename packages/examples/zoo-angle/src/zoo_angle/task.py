@@ -17,8 +17,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from zoo import InputSpec, Task
-from zoo.data import Dataset, Transforms
-from zoo.errors import DataError
+from zoo.data import Transforms
 from zoo.structures import Batch, LossSum, Step
 from zoo_angle.metrics import AngleError
 from zoo_angle.transforms import angle_transforms
@@ -38,6 +37,7 @@ class AngleTask(Task):
 
     name = "angle"
     headline = "val/mean_error_deg"
+    targets = ("angles_deg",)
 
     def __init__(self, *, classes: Sequence[str], tolerance_deg: float = 10.0) -> None:
         self.classes = tuple(classes)
@@ -103,10 +103,3 @@ class AngleTask(Task):
         pen.line([(width / 2, height / 2), tip], fill=(255, 0, 0), width=max(2, height // 80))
         pen.text((4, 4), f"{prediction['angle_deg']:.1f}°", fill=(255, 0, 0), font_size=18)
         return picture
-
-    def check_data(self, splits: Mapping[str, Dataset]) -> Sequence[str]:
-        """Refuse data without angles."""
-        for split, dataset in splits.items():
-            if "angles_deg" not in dataset.load(0).targets:
-                raise DataError(f"{split} says no angles", "Use data such as dials.")
-        return ()
