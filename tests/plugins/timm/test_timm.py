@@ -17,14 +17,15 @@ from zoo.errors import ConfigError, PluginError
 from zoo.models import build_backbone, build_model, freeze_parts
 from zoo_testkit import ModelContract, PluginContract
 from zoo_timm import table
-from zoo_timm.plugin import TABLE, zoo_models
+from zoo_timm.plugin import TABLE, read_table, zoo_models
 
-SHIPPED = json.loads(TABLE.read_text())
-SAMPLE = random.Random(11).sample(sorted(SHIPPED["models"]), 8)
+SHARED, TEXTS = read_table()
+SHIPPED = {name: json.loads(text) for name, text in TEXTS.items()}
+SAMPLE = random.Random(11).sample(sorted(SHIPPED), 8)
 FAMILIES = ["test_resnet", "test_convnext", "test_vit", "test_efficientnet", "levit_128s"]
 
 made_for_installed = pytest.mark.skipif(
-    timm.__version__ != SHIPPED["version"],
+    timm.__version__ != SHARED["version"],
     reason="the table is for another timm, and zoo says so",
 )
 
@@ -55,10 +56,10 @@ def renamed(name: str, rules: tuple[tuple[str, str], ...]) -> str:
 
 @made_for_installed
 def test_every_classifier_of_timm_is_in_the_table():
-    left_out = set(timm.list_models()) - SHIPPED["models"].keys()
+    left_out = set(timm.list_models()) - SHIPPED.keys()
 
-    assert list(SHIPPED["models"]) == table.model_names()
-    assert len(SHIPPED["models"]) > 1_300
+    assert list(SHIPPED) == table.model_names()
+    assert len(SHIPPED) > 1_300
     assert len(left_out) == 12
 
 
@@ -66,23 +67,23 @@ def test_every_classifier_of_timm_is_in_the_table():
 @pytest.mark.parametrize("name", SAMPLE)
 def test_a_sample_of_rows_is_what_is_counted_again(name):
     shared = table.Shared()
-    shared.inputs, shared.licenses = list(SHIPPED["inputs"]), list(SHIPPED["licenses"])
+    shared.inputs, shared.licenses = list(SHARED["inputs"]), list(SHARED["licenses"])
 
     row = table.model_row(name, shared)
 
-    assert json.loads(json.dumps(row)) == SHIPPED["models"][name]
-    assert shared.inputs == SHIPPED["inputs"]
+    assert json.loads(json.dumps(row)) == SHIPPED[name]
+    assert shared.inputs == SHARED["inputs"]
 
 
 @made_for_installed
 def test_all_weights_are_as_published():
     shared = table.Shared()
-    shared.inputs, shared.licenses = list(SHIPPED["inputs"]), list(SHIPPED["licenses"])
+    shared.inputs, shared.licenses = list(SHARED["inputs"]), list(SHARED["licenses"])
 
-    rows = {name: list(table.weights_rows(name, shared)) for name in SHIPPED["models"]}
+    rows = {name: list(table.weights_rows(name, shared)) for name in SHIPPED}
 
-    assert rows == {name: row[-1] for name, row in SHIPPED["models"].items()}
-    assert shared.classes == SHIPPED["classes"]
+    assert rows == {name: row[-1] for name, row in SHIPPED.items()}
+    assert shared.classes == SHARED["classes"]
 
 
 @made_for_installed
@@ -91,7 +92,7 @@ def test_the_names_of_classes_are_timms():
 
 
 def test_writing_the_table_again_gives_the_same_bytes():
-    assert table.dump(SHIPPED) == TABLE.read_text()
+    assert table.dump(SHARED, SHIPPED) == TABLE.read_text()
 
 
 def test_weights_come_from_an_address_with_a_hash_or_from_timms_own_repository():

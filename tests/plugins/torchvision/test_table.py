@@ -8,13 +8,14 @@ import torchvision
 from torchvision.models import get_model_weights
 
 from zoo_torchvision import table
-from zoo_torchvision.plugin import TABLE, zoo_models
+from zoo_torchvision.plugin import TABLE, read_table, zoo_models
 
-SHIPPED = json.loads(TABLE.read_text())
-SAMPLE = random.Random(7).sample(sorted(SHIPPED["models"]), 6)
+SHARED, TEXTS = read_table()
+SHIPPED = {name: json.loads(text) for name, text in TEXTS.items()}
+SAMPLE = random.Random(7).sample(sorted(SHIPPED), 6)
 
 made_for_installed = pytest.mark.skipif(
-    torchvision.__version__.partition("+")[0] != SHIPPED["version"],
+    torchvision.__version__.partition("+")[0] != SHARED["version"],
     reason="the table is for another torchvision, and zoo says so",
 )
 
@@ -24,8 +25,7 @@ def test_every_model_of_the_three_tasks_is_in_the_table():
     names = {task: table.model_names(task) for task in table.TASKS}
 
     shipped = {
-        task: [name for name, row in SHIPPED["models"].items() if row["task"] == task]
-        for task in table.TASKS
+        task: [name for name, row in SHIPPED.items() if row["task"] == task] for task in table.TASKS
     }
     assert shipped == names
     assert [len(names[task]) for task in table.TASKS] == [80, 6, 12]
@@ -34,24 +34,24 @@ def test_every_model_of_the_three_tasks_is_in_the_table():
 @made_for_installed
 @pytest.mark.parametrize("name", SAMPLE)
 def test_a_sample_of_rows_is_what_is_counted_again(name):
-    inputs = list(SHIPPED["inputs"])
+    inputs = list(SHARED["inputs"])
 
-    row = table.model_row(name, SHIPPED["models"][name]["task"], inputs)
+    row = table.model_row(name, SHIPPED[name]["task"], inputs)
 
-    assert json.loads(json.dumps(row)) == SHIPPED["models"][name]
-    assert inputs == SHIPPED["inputs"]
+    assert json.loads(json.dumps(row)) == SHIPPED[name]
+    assert inputs == SHARED["inputs"]
 
 
 @made_for_installed
 def test_all_weights_are_as_published():
     published = {
         name: [table.published_facts(weights) for weights in get_model_weights(name)]
-        for name in SHIPPED["models"]
+        for name in SHIPPED
     }
 
     shipped = {
         name: [{key: row[key] for key in row if key != "input"} for row in facts["weights"]]
-        for name, facts in SHIPPED["models"].items()
+        for name, facts in SHIPPED.items()
     }
     assert shipped == published
 
@@ -71,7 +71,7 @@ def test_the_files_of_class_names_are_as_published():
 
 
 def test_writing_the_table_again_gives_the_same_bytes():
-    assert table.dump(SHIPPED) == TABLE.read_text()
+    assert table.dump(SHARED, SHIPPED) == TABLE.read_text()
 
 
 def test_a_card_has_the_facts_of_its_row():

@@ -70,7 +70,15 @@ def _list_alone(plugin: Plugin, environ: dict[str, str], timeout_s: float) -> li
         return [record for record in listing if record["name"] == plugin.name]
     except ListingError as error:
         cure = f"Remove it: zoo plugins uninstall {plugin.distribution}"
-        return [{**vars(plugin), "state": "failed", "reason": error.cause, "cure": cure}]
+        return [
+            {
+                **vars(plugin),
+                "notes": plugin.notes,
+                "state": "failed",
+                "reason": error.cause,
+                "cure": cure,
+            }
+        ]
 
 
 def _diagnose(record: dict[str, Any]) -> Diagnosis:

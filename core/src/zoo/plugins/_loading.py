@@ -12,7 +12,6 @@ from importlib.metadata import EntryPoint
 from typing import Any
 
 from zoo import __version__
-from zoo.cards import Card, CardTable
 from zoo.errors import did_you_mean
 from zoo.hooks import ENTRY_POINT_GROUP
 from zoo.plugins._calling import call_hooks
@@ -177,17 +176,4 @@ def _load(plugin: Plugin, entry: EntryPoint | None) -> Plugin:
         fault = describe_fault(error, distribution=plugin.distribution, package=plugin.package)
         return replace(plugin, state="failed", **vars(fault))
     heavy = tuple(sorted(light & sys.modules.keys()))
-    return replace(
-        plugin,
-        cards=cards_by_kind,
-        heavy=heavy,
-        short_names=short_names,
-        notes=_notes(heavy, cards_by_kind.values()),
-    )
-
-
-def _notes(heavy: Sequence[str], cards_found: Iterable[Sequence[Card]]) -> tuple[str, ...]:
-    """What is worth knowing of a plugin that works."""
-    notes = [f"imports {', '.join(heavy)} to be listed, which slows every command"] if heavy else []
-    notes += [table.note() for table in cards_found if isinstance(table, CardTable)]
-    return tuple(filter(None, notes))
+    return replace(plugin, cards=cards_by_kind, heavy=heavy, short_names=short_names)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from zoo.cards import Card
+from zoo.cards import Card, CardTable
 
 FIRST_PARTY = frozenset(
     {"zoo-core", "zoo-resnet", "zoo-rcnn", "zoo-unet", "zoo-torchvision", "zoo-timm"}
@@ -28,7 +28,6 @@ class Plugin:
         location: of the line that failed, ``file:line``, where there is one.
         cure: what most likely helps.
         traceback: of the failure, for ``--debug``.
-        notes: what is worth knowing of a plugin that works, a line each.
         cards: what it registered, by kind.
         heavy: what of torch, numpy and PIL it imported to say so, which slows every command.
         short_names: False for a bridge to another zoo, whose names want their full form.
@@ -44,7 +43,6 @@ class Plugin:
     location: str = ""
     cure: str = ""
     traceback: str = ""
-    notes: tuple[str, ...] = ()
     cards: Mapping[str, Sequence[Card]] = field(default_factory=dict)
     heavy: tuple[str, ...] = ()
     short_names: bool = True
@@ -53,6 +51,14 @@ class Plugin:
     def first_party(self) -> bool:
         """Whether it is made together with zoo."""
         return self.distribution in FIRST_PARTY
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is worth knowing of a plugin that works, a line each."""
+        heavy = ", ".join(self.heavy)
+        tables = [table.note() for table in self.cards.values() if isinstance(table, CardTable)]
+        slow = f"imports {heavy} to be listed, which slows every command" if heavy else ""
+        return tuple(filter(None, [slow, *tables]))
 
     @property
     def package(self) -> str:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from zoo.errors import ConfigError, PluginError
 from zoo.structures import Stage
-from zoo_timm.plugin import read_table
+from zoo_timm.plugin import read_row, read_table
 
 
 class TimmModel(nn.Module):
@@ -132,7 +132,7 @@ def timm_model(
     if not timm.is_model(variant):
         raise PluginError(
             f"timm {timm.__version__} has no {variant}",
-            f"zoo-timm's table was made for timm {read_table()['version']}.",
+            f"zoo-timm's table was made for timm {read_table()[0]['version']}.",
         )
     asked = {"img_size": image_size, "drop_rate": drop_rate, "drop_path_rate": drop_path}
     options = {name: value for name, value in asked.items() if value}
@@ -143,7 +143,7 @@ def timm_model(
         if not any(name in str(error) for name in options):
             raise
         raise ConfigError(f"{variant} has no such option: {error}", "Leave it out.") from error
-    return _adapt(model, build, staged="backbone" in read_table()["models"][variant][5])
+    return _adapt(model, build, staged="backbone" in read_row(variant)[5])
 
 
 def _adapt(model: nn.Module, build: functools.partial[nn.Module], *, staged: bool) -> TimmModel:

@@ -1,6 +1,6 @@
 """timm's models as cards, from a table: listing them imports neither torch nor timm.
 
-``python -m zoo_timm.table`` writes ``models.json`` anew from the installed timm.
+``python -m zoo_timm.table`` writes ``models.tsv`` anew from the installed timm.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from zoo import CardTable, InputSpec, ModelCard, WeightsCard, hookimpl
 
-TABLE = Path(__file__).with_name("models.json")
+TABLE = Path(__file__).with_name("models.tsv")
 HUB_URL = "https://huggingface.co/{repository}/resolve/main/model.safetensors"
 HUB_OWNER = "timm/"
 
@@ -22,34 +22,47 @@ short_names = False
 
 
 @functools.cache
-def read_table() -> dict[str, Any]:
+def read_table() -> tuple[dict[str, Any], dict[str, str]]:
     """The shipped table, as ``zoo_timm.table`` wrote it.
 
-    ``models`` has for each name: summary, classes, index in ``inputs``, parameters,
-    multiply-adds, tags, and its weights.  Weights have: tag, address (an
-    empty one is timm's repository of that name on the Hugging Face hub), index in ``inputs``, in
-    ``classes`` and in ``licenses``.
+    Returns:
+        What its rows share (timm's version; ``inputs``, ``classes`` and ``licenses``, of which rows
+        have the index), and each model's row by name, as JSON: few of them are ever read.
     """
-    table: dict[str, Any] = json.loads(TABLE.read_text(encoding="utf-8"))
-    return table
+    shared, *lines = TABLE.read_text(encoding="utf-8").splitlines()
+    return json.loads(shared), dict(line.split("\t", 1) for line in lines)
+
+
+def read_row(name: str) -> list[Any]:
+    """What the table says of one model; ``model_card`` names its columns."""
+    row: list[Any] = json.loads(read_table()[1][name])
+    return row
 
 
 @hookimpl
 def zoo_models() -> CardTable:
     """Every classifier of timm."""
-    table = read_table()
-    inputs = [InputSpec(**spec) for spec in table["inputs"]]
+    shared, rows = read_table()
+    inputs = [InputSpec(**spec) for spec in shared["inputs"]]
     return CardTable(
         library="timm",
-        version=table["version"],
+        version=shared["version"],
         install="zoo-timm[timm]",
-        rows=table["models"],
-        build=lambda name, row: model_card(name, row, inputs),
+        rows=rows,
+        build=lambda name, row: model_card(name, json.loads(row), inputs),
     )
 
 
 def model_card(name: str, row: Sequence[Any], inputs: Sequence[InputSpec]) -> ModelCard:
-    """The card of one row of the table."""
+    """The card of one row of the table.
+
+    Args:
+        name: timm's.
+        row: summary, classes, index of the input, parameters, multiply-adds, tags, and for each set
+            of weights its tag, its address (an empty one is timm's repository of that name on the
+            Hugging Face hub), and the indices of its input, classes and license.
+        inputs: the table's.
+    """
     summary, classes, input_index, params, macs, tags, weights = row
     return ModelCard(
         name=name,
@@ -69,6 +82,7 @@ def model_card(name: str, row: Sequence[Any], inputs: Sequence[InputSpec]) -> Mo
 
 def _weights_card(model: str, row: Sequence[Any], inputs: Sequence[InputSpec]) -> WeightsCard:
     tag, address, input_index, classes_index, license_index = row
+    shared, _ = read_table()
     repository = f"{HUB_OWNER}{model}.{tag}"
     return WeightsCard(
         name=tag,
@@ -76,7 +90,7 @@ def _weights_card(model: str, row: Sequence[Any], inputs: Sequence[InputSpec]) -
         # A file name that ends in hex digits, as torch.hub wants it, states how the SHA-256 begins.
         sha256=address.rpartition("-")[2].partition(".")[0],
         preprocess=inputs[input_index],
-        classes=read_table()["classes"][classes_index],
-        license=read_table()["licenses"][license_index],
+        classes=shared["classes"][classes_index],
+        license=shared["licenses"][license_index],
         provenance="timm",
     )

@@ -1,6 +1,6 @@
 """Compute the table of timm's models anew, from the installed timm.
 
-    python -m zoo_timm.table    writes models.json and imagenet1k.txt
+    python -m zoo_timm.table    writes models.tsv and imagenet1k.txt
 
 Models are built and run on torch's meta device, which has shapes and no numbers.  Parameters and
 multiply-adds are counted by zoo; what timm publishes of its weights is copied.  Left out are what
@@ -43,32 +43,23 @@ HASHED = re.compile(r"https://.*-[0-9a-f]{8,}\.[a-z]+")
 
 def main() -> None:
     """Write the shipped files."""
-    TABLE.write_text(dump(build_table()), encoding="utf-8")
+    TABLE.write_text(dump(*build_table()), encoding="utf-8")
     names = "".join(f"{name}\n" for name in class_names())
     TABLE.with_name("imagenet1k.txt").write_text(names, encoding="utf-8")
 
 
-def build_table() -> dict[str, Any]:
-    """The whole table; takes about a quarter of an hour."""
+def build_table() -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """What the rows share, and the rows by name; takes about a quarter of an hour."""
     shared = Shared()
-    models = {name: model_row(name, shared) for name in model_names()}
-    return {
-        "version": timm.__version__,
-        "inputs": shared.inputs,
-        "classes": shared.classes,
-        "licenses": shared.licenses,
-        "models": models,
-    }
+    rows = {name: model_row(name, shared) for name in model_names()}
+    return {"version": timm.__version__, **vars(shared)}, rows
 
 
-def dump(table: Mapping[str, Any]) -> str:
-    """The table as JSON, a line for each input and model."""
+def dump(shared: Mapping[str, Any], rows: Mapping[str, list[Any]]) -> str:
+    """The table as text: a line for what the rows share, and one for each model."""
     compact = functools.partial(json.dumps, separators=(",", ":"))
-    inputs = ",\n".join(map(compact, table["inputs"]))
-    models = ",\n".join(f"{compact(name)}:{compact(row)}" for name, row in table["models"].items())
-    small = [f'"{name}":{compact(table[name])}' for name in ("version", "classes", "licenses")]
-    parts = [*small, f'"inputs":[\n{inputs}]', f'"models":{{\n{models}}}']
-    return "{" + ",\n".join(parts) + "}\n"
+    lines = [compact(shared), *(f"{name}\t{compact(row)}" for name, row in rows.items())]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def model_names() -> list[str]:
@@ -96,7 +87,7 @@ class Shared:
 
 
 def model_row(name: str, shared: Shared) -> list[Any]:
-    """The facts of one model, as ``zoo_timm.plugin.read_table`` names them."""
+    """The facts of one model, as ``zoo_timm.plugin.model_card`` names them."""
     default = _config(name)
     classes = default.num_classes or CLASSES
     spec = input_of(default, as_tested=False)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from zoo.errors import ConfigError
 from zoo.structures import Stage
-from zoo_torchvision.plugin import read_table
+from zoo_torchvision.plugin import read_row
 
 RGB = 3
 BODIES = ("features", "layers", "trunk_output", "blocks")
@@ -155,7 +155,7 @@ def classification_model(
         in_channels: channels of the images.
         image_size: px, for models that are built for one size (vit, maxvit); default: the card's.
     """
-    stages = tuple(Stage(*stage) for stage in read_table()["models"][variant]["stages"])
+    stages = tuple(Stage(*stage) for stage in read_row(variant)["stages"])
     options = {} if image_size is None else _fixed_size(variant, image_size)
     if variant in RESCALED and in_channels != RGB:
         options["transform_input"] = False
@@ -254,7 +254,7 @@ def _build(
     options: Mapping[str, Any],
 ) -> TorchvisionModel:
     """torchvision's model with fresh weights, as one of ``kind``."""
-    row = read_table()["models"][variant]
+    row = read_row(variant)
     background = BACKGROUND[row["task"]]
     build = library_builder(variant, row["task"], **options)
     model = extend(kind, build(num_classes=num_classes + background))

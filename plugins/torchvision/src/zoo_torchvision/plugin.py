@@ -1,6 +1,6 @@
 """torchvision's models as cards, from a table: listing them imports neither torch nor torchvision.
 
-``python -m zoo_torchvision.table`` writes ``models.json`` anew from the installed torchvision.
+``python -m zoo_torchvision.table`` writes ``models.tsv`` anew from the installed torchvision.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from zoo import CardTable, InputSpec, ModelCard, WeightsCard, hookimpl
 from zoo.cards import FIXED_SIZE
 
-TABLE = Path(__file__).with_name("models.json")
+TABLE = Path(__file__).with_name("models.tsv")
 WEIGHTS_URL = "https://download.pytorch.org/models/"
 
 short_names = False
@@ -22,23 +22,34 @@ short_names = False
 
 
 @functools.cache
-def read_table() -> dict[str, Any]:
-    """The shipped table, as ``zoo_torchvision.table`` wrote it."""
-    table: dict[str, Any] = json.loads(TABLE.read_text(encoding="utf-8"))
-    return table
+def read_table() -> tuple[dict[str, Any], dict[str, str]]:
+    """The shipped table, as ``zoo_torchvision.table`` wrote it.
+
+    Returns:
+        What its rows share (torchvision's version; ``inputs``, of which rows have the index), and
+        each model's row by name, as JSON: few of them are ever read.
+    """
+    shared, *lines = TABLE.read_text(encoding="utf-8").splitlines()
+    return json.loads(shared), dict(line.split("\t", 1) for line in lines)
+
+
+def read_row(name: str) -> dict[str, Any]:
+    """What the table says of one model."""
+    row: dict[str, Any] = json.loads(read_table()[1][name])
+    return row
 
 
 @hookimpl
 def zoo_models() -> CardTable:
     """Every model of torchvision for classification, segmentation and detection."""
-    table = read_table()
-    inputs = [InputSpec(**spec) for spec in table["inputs"]]
+    shared, rows = read_table()
+    inputs = [InputSpec(**spec) for spec in shared["inputs"]]
     return CardTable(
         library="torchvision",
-        version=table["version"],
+        version=shared["version"],
         install="zoo-torchvision",
-        rows=table["models"],
-        build=lambda name, row: model_card(name, row, inputs),
+        rows=rows,
+        build=lambda name, row: model_card(name, json.loads(row), inputs),
     )
 
 

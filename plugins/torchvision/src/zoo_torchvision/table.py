@@ -1,6 +1,6 @@
 """Compute the table of torchvision's models anew, from the installed torchvision.
 
-    python -m zoo_torchvision.table    writes models.json and the files of class names
+    python -m zoo_torchvision.table    writes models.tsv and the files of class names
 
 Models are built and run on torch's meta device, which has shapes and no numbers.  Parameters and
 multiply-adds are counted by zoo; what torchvision publishes of its weights is copied.
@@ -39,7 +39,7 @@ METRICS = {"acc@1": "top1", "acc@5": "top5"}
 
 def main() -> None:
     """Write the shipped files."""
-    TABLE.write_text(dump(build_table()), encoding="utf-8")
+    TABLE.write_text(dump(*build_table()), encoding="utf-8")
     for file, names in class_files().items():
         TABLE.with_name(file).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 
@@ -52,24 +52,18 @@ def model_names(task: str) -> list[str]:
     return names
 
 
-def build_table() -> dict[str, Any]:
-    """The whole table; takes about a minute."""
+def build_table() -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """What the rows share, and the rows by name; takes about a minute."""
     inputs: list[dict[str, Any]] = []
-    models = {name: model_row(name, task, inputs) for task in TASKS for name in model_names(task)}
-    return {
-        "version": torchvision.__version__.partition("+")[0],
-        "inputs": inputs,
-        "models": models,
-    }
+    rows = {name: model_row(name, task, inputs) for task in TASKS for name in model_names(task)}
+    return {"version": torchvision.__version__.partition("+")[0], "inputs": inputs}, rows
 
 
-def dump(table: Mapping[str, Any]) -> str:
-    """The table as JSON, a line for each input and model."""
+def dump(shared: Mapping[str, Any], rows: Mapping[str, dict[str, Any]]) -> str:
+    """The table as text: a line for what the rows share, and one for each model."""
     compact = functools.partial(json.dumps, separators=(",", ":"))
-    inputs = ",\n".join(map(compact, table["inputs"]))
-    models = ",\n".join(f"{compact(name)}:{compact(row)}" for name, row in table["models"].items())
-    version = compact(table["version"])
-    return f'{{"version":{version},\n"inputs":[\n{inputs}],\n"models":{{\n{models}}}}}\n'
+    lines = [compact(shared), *(f"{name}\t{compact(row)}" for name, row in rows.items())]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def model_row(name: str, task: str, inputs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -59,6 +59,7 @@ def long_names(registry: Registry, plugin: Plugin) -> dict[str, list[str]]:
 def _record(registry: Registry, plugin: Plugin) -> dict[str, object]:
     return {
         **as_json(replace(plugin, cards={})),
+        "notes": plugin.notes,
         "cards": {kind: _names(cards) for kind, cards in plugin.cards.items()},
         "only_by_full_name": long_names(registry, plugin),
     }
