@@ -132,6 +132,12 @@ def find_images(folder: Path) -> list[str]:
     return sorted(_walk(folder, "", frozenset()), key=natural_key)
 
 
+def loose_images(folder: Path) -> list[str]:
+    """Image files in a folder itself, by their suffix, in natural order."""
+    names = [entry.name for entry in os.scandir(folder) if entry.is_file() and _is_image(entry)]
+    return sorted(names, key=natural_key)
+
+
 def subfolders(folder: Path) -> list[Path]:
     """The visible folders in a folder, in natural order."""
     found = [
@@ -165,8 +171,13 @@ def _walk(folder: Path, prefix: str, above: frozenset[str]) -> Iterator[str]:
                 continue
             if entry.is_dir():
                 yield from _walk(Path(entry.path), f"{name}/", above | {real})
-            elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:  # noqa: PTH122
+            elif _is_image(entry):
                 yield name
+
+
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    suffix = os.path.splitext(entry.name)[1]  # noqa: PTH122
+    return _visible(entry.name) and suffix.lower() in IMAGE_SUFFIXES
 
 
 def _visible(name: str) -> bool:

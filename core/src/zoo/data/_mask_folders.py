@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from zoo.data._files import find_images, subfolders
+from zoo.data._files import find_images, loose_images, subfolders
 from zoo.data._folders import size_bytes, split_folders
 from zoo.data._mask_classes import read_class_names
 from zoo.data._masked_files import MaskedFiles, classes_of, survey_masks
@@ -216,7 +216,7 @@ def _pair(root: Path, pool: _Pool) -> Pairs:
 
 def _pair_flat(root: Path, folder: Path) -> Pairs:
     """Images and masks that lie in one folder: a mask is what has an image's name and a mark."""
-    files = [name for name in find_images(folder) if "/" not in name]
+    files = loose_images(folder)
     stems = {_stem(name) for name in files}
     masks = [name for name in files if _without(_stem(name), MARKS, ()) in stems - {_stem(name)}]
     pairs, _ = _match([name for name in files if name not in {*masks}], masks)
