@@ -32,7 +32,7 @@ def model_card(planted: None) -> Callable[..., ModelCard]:
 
     def make(factory: str, **changes: Any) -> ModelCard:
         model = getattr(import_module("planted_models"), factory)(num_classes=10)
-        total = describe_structure(model, SPEC)[-1]
+        total = describe_structure(model, changes.get("input", SPEC))[-1]
         facts = {
             "name": factory.replace("_", "-"),
             "task": "classification",

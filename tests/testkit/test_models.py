@@ -56,6 +56,33 @@ def test_an_honest_model_keeps_the_whole_contract(model_card: Callable, failures
     assert failures(ModelContract, model_card("honest")) == {}
 
 
+@pytest.mark.parametrize("factory", ["stochastic_depth", "grey_or_rgb"])
+def test_what_a_model_may_do_is_no_fault(
+    factory: str, model_card: Callable, failures: Callable
+) -> None:
+    assert failures(ModelContract, model_card(factory)) == {}
+
+
+def test_a_model_for_larger_images_than_the_data_have_gets_larger_ones(
+    model_card: Callable, failures: Callable
+) -> None:
+    spec = InputSpec(size_px=48, resize_px=None)
+
+    assert failures(ModelContract, model_card("needs_large_images", input=spec)) == {}
+
+
+def test_what_differs_in_training_can_be_named(model_card: Callable, failures: Callable) -> None:
+    card = model_card("doubles_in_training")
+
+    assert failures(ModelContract, card, differs_in_training=("Doubling",)) == {}
+
+
+def test_a_model_whose_task_nobody_has_is_counted(model_card: Callable, failures: Callable) -> None:
+    card = model_card("honest", task="sorting", num_params=1)
+
+    assert set(failures(ModelContract, card)) == {"card_states_what_is_counted"}
+
+
 @pytest.mark.parametrize(("factory", "test"), OFFENDERS)
 def test_an_offender_is_caught_by_the_test_that_is_meant_for_it(
     factory: str, test: str, model_card: Callable, failures: Callable

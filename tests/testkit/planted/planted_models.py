@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from zoo.errors import ConfigError
 from zoo.structures import Stage
 
 
@@ -87,6 +88,27 @@ def ignores_channels(*, num_classes: int, in_channels: int = 3) -> Honest:
     return Honest(num_classes, 3)
 
 
+class Large(Honest):
+    """Takes no images of less than 48 px."""
+
+    def body(self, images: Tensor) -> Tensor:
+        if min(images.shape[2:]) < 48:
+            raise ValueError("the images are too small")
+        return super().body(images)
+
+
+def needs_large_images(*, num_classes: int, in_channels: int = 3) -> Honest:
+    """The images of the default data are too small for it."""
+    return Large(num_classes, in_channels)
+
+
+def grey_or_rgb(*, num_classes: int, in_channels: int = 3) -> Honest:
+    """Says which images it does not take."""
+    if in_channels not in (1, 3):
+        raise ConfigError(f"planted takes grey and RGB images, not {in_channels} channels")
+    return Honest(num_classes, in_channels)
+
+
 class OneSize(nn.Module):
     """A linear layer on all pixels of a 32 px image."""
 
@@ -158,6 +180,29 @@ class Unused(Honest):
 def unused_layer(*, num_classes: int, in_channels: int = 3) -> Honest:
     """No gradient reaches one of its layers."""
     return Unused(num_classes, in_channels)
+
+
+class StochasticDepth(nn.Module):
+    """Drops all features of an image, in training."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * (torch.rand(len(x), 1) > 0.2) if self.training else x
+
+
+class Dropping(Honest):
+    """Skips its features for some images."""
+
+    def __init__(self, num_classes: int, in_channels: int) -> None:
+        super().__init__(num_classes, in_channels)
+        self.depth = StochasticDepth()
+
+    def pool(self, maps: Tensor) -> Tensor:
+        return self.depth(super().pool(maps))
+
+
+def stochastic_depth(*, num_classes: int, in_channels: int = 3) -> Honest:
+    """Differs in training as it may."""
+    return Dropping(num_classes, in_channels)
 
 
 class Doubling(Honest):

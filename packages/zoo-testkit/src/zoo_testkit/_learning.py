@@ -109,8 +109,8 @@ def _backward(case: ModelCase, model: nn.Module) -> Tensor:
 
 def _may_differ(module: nn.Module, named: tuple[str, ...]) -> bool:
     names = [kind.__name__ for kind in type(module).__mro__]
-    stochastic = any("drop" in name.lower() for name in names)  # DropPath, StochasticDepth ...
-    return isinstance(module, _NormBase) or stochastic or any(name in named for name in names)
+    drops = any(word in name.lower() for name in names for word in ("drop", "stochasticdepth"))
+    return isinstance(module, _NormBase) or drops or any(name in named for name in names)
 
 
 def _frozen_part(model: nn.Module) -> str:

@@ -107,7 +107,10 @@ class ModelCase(Case):
     @cached_property
     def material(self) -> Material | None:
         """Its task's data; None where nobody has the task."""
-        size_px = self.card.input.size_px if FIXED_SIZE in self.card.tags else None
+        fixed = FIXED_SIZE in self.card.tags
+        return self._gather(self.card.input.size_px if fixed else self.settings.image_size)
+
+    def _gather(self, size_px: int | None) -> Material | None:
         try:
             self.registry.get("task", self.card.task)
         except UnknownNameError:
@@ -117,7 +120,7 @@ class ModelCase(Case):
             self.card.task,
             spec=self.card.input,
             dataset=self.settings.dataset,
-            size_px=self.settings.image_size or size_px,
+            size_px=size_px,
         )
 
     @property
@@ -134,10 +137,7 @@ class ModelCase(Case):
 
     @property
     def call(self) -> Call:
-        """What the task gives to the model for ``batch``, at first where it calls it several times.
-
-        Without a task, random images.
-        """
+        """What the task gives to the model for ``batch``; the first of several calls."""
         return self._first_run[0]
 
     @property
@@ -148,18 +148,22 @@ class ModelCase(Case):
     @cached_property
     def _first_run(self) -> tuple[Call, list[Tensor], int]:
         """The call, its answers, and the images of the batch that it is for."""
-        model = self.fresh().eval()
-        if self.material is None:
-            spec = self.card.input
-            call = Call((random_images(2, spec.channels, spec.size_px, spec.size_px),), {})
-            with torch.no_grad():
-                return call, call(model), len(call.images)
-        batch_size = self.settings.batch_size
-        if batch_size is not None:
-            return self._watch(model, self.material.batch(batch_size))
-        few = self._watch(model, self.material.batch(FEWEST))
+        material, own_px = self.trained_by, self.card.input.size_px
+        try:
+            return self._run()
+        except (RuntimeError, ValueError, AssertionError):
+            if self.settings.image_size or material.spec.size_px >= own_px:
+                raise
+        self.material = self._gather(own_px)  # images of the data's size are too small for it
+        return self._run()
+
+    def _run(self) -> tuple[Call, list[Tensor], int]:
+        model, batch_of = self.fresh().eval(), self.trained_by.batch
+        if self.settings.batch_size is not None:
+            return self._watch(model, batch_of(self.settings.batch_size))
+        few = self._watch(model, batch_of(FEWEST))
         batch_size = self._affordable(few[0].images)
-        return few if batch_size == FEWEST else self._watch(model, self.material.batch(batch_size))
+        return few if batch_size == FEWEST else self._watch(model, batch_of(batch_size))
 
     def _watch(self, model: nn.Module, batch: Batch) -> tuple[Call, list[Tensor], int]:
         """How the task calls the model, what the model answers, and to how many images in all."""

@@ -59,7 +59,7 @@ def _train(case: ModelCase, model: nn.Module, folder: Path, *callbacks: Callback
 
 
 def _trainer(case: ModelCase, model: nn.Module, folder: Path, *callbacks: Callback) -> Trainer:
-    material, batch_size = case.trained_by, len(case.batch)
+    batch_size, material = len(case.batch), case.trained_by
     images = min(2 * batch_size, len(material.source.splits["train"]))
     config = resolve(
         [
