@@ -29,6 +29,18 @@ def zoo_models():
 """
 
 
+RECIPE = """
+from zoo import RecipeCard
+
+@hookimpl
+def zoo_recipes():
+    card = RecipeCard(
+        name="planted", task="classification", summary="", factory="planted_heavy_recipes:heavy"
+    )
+    return [card]
+"""
+
+
 def hook(factory: str = "honest", **options: int) -> str:
     return HOOK.format(card=CARD.format(factory=factory, options=options))
 
@@ -67,6 +79,7 @@ def test_an_honest_plugin_keeps_the_contract(failures: Callable) -> None:
         ("@hookimpl\ndef zoo_modles(): return []", "it_loads"),
         ("raise RuntimeError('planted')", "it_loads"),
         (f"import numpy\n{hook()}", "listing_it_loads_no_torch"),
+        (RECIPE, "listing_it_loads_no_torch"),
         (f"print('hello')\n{hook()}", "listing_it_prints_nothing"),
         (f"import sys; print('hello', file=sys.stderr)\n{hook()}", "listing_it_prints_nothing"),
         (hook("absent"), "factories_can_be_imported"),

@@ -1,4 +1,4 @@
-"""Load a plugin as ``zoo list`` does, in a process that has imported nothing yet."""
+"""Load a plugin and its recipes as ``zoo list`` does, in a process that has imported nothing."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from dataclasses import dataclass
 
 _SCRIPT = """
 import json, sys
+from contextlib import redirect_stdout, suppress
+from importlib import import_module
 from importlib.metadata import EntryPoint
 from zoo.plugins import load_plugins
 name, target = sys.argv[1:]
 found = [] if name == "core" else [EntryPoint(name, target, "zoo.plugins")]
 plugin = load_plugins(found=found)[-1]
-print(json.dumps(plugin.heavy))
+for card in plugin.cards.get("recipe", ()):
+    with redirect_stdout(sys.stderr), suppress(ImportError):
+        import_module(card.factory.partition(":")[0])
+print(json.dumps(sorted({"torch", "torchvision", "numpy", "PIL"} & sys.modules.keys())))
 """
 
 
@@ -35,7 +40,7 @@ class Listing:
 
 @functools.cache
 def list_in_fresh_process(name: str, target: str) -> Listing:
-    """Import a plugin's module and call its hooks in a Python of its own.
+    """Import a plugin's module, call its hooks, import its recipes, in a Python of its own.
 
     Args:
         name: of its entry point.

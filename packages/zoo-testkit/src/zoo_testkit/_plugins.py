@@ -78,7 +78,7 @@ class PluginContract(Contract[PluginCase]):
         assert plugin.state == "loaded", f"{plugin.state}: {plugin.reason}"
 
     def test_listing_it_loads_no_torch(self, case: PluginCase) -> None:
-        """Every ``zoo list`` imports the module: torch, numpy and PIL cost a second."""
+        """Its module and its recipes are read without torch, numpy and PIL, which cost seconds."""
         heavy = case.listing.heavy
 
         assert not heavy, f"{case.plugin.target} imports {', '.join(heavy)}"
