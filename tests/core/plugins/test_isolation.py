@@ -13,8 +13,6 @@ import pytest
 from zoo.cli._main import run
 from zoo.registry import default_registry
 
-pytest.importorskip("zoo_resnet")  # which goes on working
-
 MODEL = """
 def card(name="{name}", factory="{name}:build"):
     return ModelCard(name=name, task="classification", summary="s", factory=factory,
@@ -132,7 +130,7 @@ def crowd(shared_site):
     return shared_site
 
 
-def document(site, *words, code=0, plugins="resnet,good,faulty"):
+def document(site, *words, code=0, plugins="good,faulty"):
     """What a command says, when it ends with this exit code."""
     done = site.zoo(*words, "--json", ZOO_PLUGINS=plugins)
     assert done.returncode == code, done.stderr
@@ -141,13 +139,13 @@ def document(site, *words, code=0, plugins="resnet,good,faulty"):
 
 @pytest.fixture(scope="module")
 def listing(crowd):
-    records = document(crowd, "plugins", "list", plugins=",".join(["resnet", "good", *FAULTS]))
+    records = document(crowd, "plugins", "list", plugins=",".join(["good", *FAULTS]))
     return {record["name"]: record for record in records}
 
 
 @pytest.fixture(scope="module")
 def diagnosis(crowd):
-    plugins = ",".join(["resnet", "good", *FAULTS])
+    plugins = ",".join(["good", *FAULTS])
     records = document(crowd, "plugins", "doctor", code=1, plugins=plugins)["plugins"]
     return {record["plugin"]: record for record in records}
 
@@ -174,16 +172,18 @@ def test_doctor_shows_the_line_at_fault_and_what_helps(diagnosis, name):
 def test_doctor_finds_nothing_wrong_with_the_others(diagnosis):
     states = {name: found["state"] for name, found in diagnosis.items()}
 
-    assert (states["good"], states["resnet"], states["core"]) == ("loaded", "loaded", "loaded")
+    assert (states["good"], states["core"]) == ("loaded", "loaded")
 
 
 def test_models_of_the_others_are_listed_beside_them(crowd):
-    models = document(crowd, "list", "models", plugins=",".join(["resnet", "good", *FAULTS]))
+    models = document(crowd, "list", "models", plugins=",".join(["good", *FAULTS]))
 
-    assert {"resnet34", "good"} <= {model["name"] for model in models}
+    assert [model["name"] for model in models] == ["good"]
 
 
 def test_a_model_of_another_is_described_beside_them(crowd):
+    pytest.importorskip("zoo_resnet")
+
     described = document(crowd, "info", "resnet34", plugins=",".join(["resnet", *FAULTS]))
 
     assert described["distribution"] == "zoo-resnet"
@@ -214,7 +214,7 @@ def test_what_a_plugin_prints_from_python_or_c_leaves_the_document_alone(lone):
     )
     lone.install("faulty", f"def say():{NOISE.replace(chr(10), chr(10) + '    ')}\nsay()\n{hook}")
 
-    done = lone.zoo("list", "--json", ZOO_PLUGINS="resnet,good,faulty")
+    done = lone.zoo("list", "--json", ZOO_PLUGINS="good,faulty")
 
     assert {"faulty", "good"} <= {model["name"] for model in json.loads(done.stdout)}
     assert [done.stderr.count(f"from {place}") for place in ("Python", "the desc", "C")] == [
@@ -241,7 +241,7 @@ def test_two_distributions_with_one_plugin_name_are_both_named(lone):
 def test_a_model_name_that_two_have_is_refused_and_each_is_reached_by_its_full_name(lone):
     lone.install("faulty", MODEL.format(name="faulty").replace('"faulty"', '"good"', 1))
 
-    short = lone.zoo("info", "good", ZOO_PLUGINS="resnet,good,faulty")
+    short = lone.zoo("info", "good", ZOO_PLUGINS="good,faulty")
 
     assert short.returncode == 2
     assert "claimed by faulty:good (of faulty) and good:good (of good)" in short.stderr
