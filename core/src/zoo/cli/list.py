@@ -11,7 +11,6 @@ from zoo.cards import Card
 from zoo.cli._completion import complete_names
 from zoo.cli._options import json_option
 from zoo.cli._output import (
-    as_json,
     count_text,
     print_answer,
     print_json,
@@ -105,9 +104,9 @@ def _tell_of_bridge(plugin: Plugin, kind: str, *, whole: bool) -> None:
 
 
 def record(registry: Registry, kind: str, entry: Entry) -> dict[str, Any]:
-    """A card as JSON: the name that reaches it, who it comes from, and all its facts."""
+    """A card for ``print_json``: all its facts, the name that reaches it, who it comes from."""
     return {
-        **as_json(entry.card),
+        **vars(entry.card),
         "name": registry.shown_name(kind, entry),
         "full_name": entry.full_name,
         "plugin": entry.plugin,
