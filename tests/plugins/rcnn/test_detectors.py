@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from zoo.errors import ConfigError
 from zoo.models import build_model
 from zoo.structures import DetectorOutput, LossSum, SampleKey, SampleKeys
 from zoo_rcnn.rcnn import RCNN
@@ -252,3 +253,26 @@ def test_a_detector_takes_images_of_one_channel(sizes: Tensor) -> None:
     output = model(torch.rand(2, 1, 48, 64), sizes)
 
     assert len(output.detections) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        (
+            "faster_rcnn_fpn",
+            {"stages": ["layer2", "layer3"], "anchor_sizes": [8, 16]},
+            r"2 sizes for 3 levels[\s\S]*2, 4, 8 px",
+        ),
+        ("fast_rcnn", {"stage": "layer9"}, "has no stage 'layer9'"),
+        ("fast_rcnn", {"samples": 0}, "none to learn from"),
+        ("spp_net", {"foreground": 1.5}, "not between 0 and 1"),
+        ("spp_net", {"levels": [2, 0]}, "has no bins"),
+        ("rcnn", {"region_px": 32, "context_px": 16}, "no room for margins of 16 px"),
+        ("faster_rcnn", {"anchor_size": [8]}, "did you mean anchor_sizes"),
+    ],
+)
+def test_options_that_make_no_detector_are_refused(
+    name: str, options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build_model(f"rcnn:{name}", num_classes=2, backbone="resnet20", **options)

@@ -3,9 +3,7 @@
 import pytest
 import torch
 
-from zoo.errors import ConfigError
 from zoo.models import build_model
-from zoo_rcnn.faster_rcnn import faster_rcnn_fpn
 from zoo_rcnn.spp_net import spp_classifier
 
 
@@ -36,13 +34,3 @@ def test_sizes_may_change_during_training() -> None:
     (small.sum() + large.sum()).backward()
 
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
-
-
-def test_another_number_of_anchor_sizes_than_levels_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"2 sizes for 3 levels[\s\S]*2, 4, 8 px"):
-        faster_rcnn_fpn(
-            num_classes=2,
-            backbone="resnet20",
-            stages=("layer2", "layer3"),
-            anchor_sizes=(8.0, 16.0),
-        )

@@ -10,10 +10,12 @@ from zoo_rcnn.plugin import zoo_models
 ON_RESNET18 = [card for card in zoo_models() if card.options.get("backbone") == "resnet18"]
 
 
-@pytest.mark.parametrize("card", ON_RESNET18, ids=lambda card: card.name)
-@pytest.mark.parametrize("norm", ["batch", "frozen"])
-def test_a_backbone_takes_the_weights_of_its_model(card, norm: str) -> None:
-    options = {"norm": norm} if card.task == "detection" else {}
+@pytest.mark.parametrize(
+    ("card", "options"),
+    [*((card, {}) for card in ON_RESNET18), (ON_RESNET18[0], {"norm": "frozen"})],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_a_backbone_takes_the_weights_of_its_model(card, options: dict[str, str]) -> None:
     model = build_model(f"rcnn:{card.name}", num_classes=3, **options)
     tensors = build_model("resnet18").state_dict()
 
@@ -25,7 +27,7 @@ def test_a_backbone_takes_the_weights_of_its_model(card, norm: str) -> None:
     assert "fc.weight" not in loaded
 
 
-@pytest.mark.parametrize("card", ON_RESNET18, ids=lambda card: card.name)
+@pytest.mark.parametrize("card", ON_RESNET18[::5], ids=lambda card: card.name)
 def test_for_other_classes_only_the_last_layers_are_new(card) -> None:
     tensors = build_model(f"rcnn:{card.name}", num_classes=20).state_dict()
     model = build_model(f"rcnn:{card.name}", num_classes=3)

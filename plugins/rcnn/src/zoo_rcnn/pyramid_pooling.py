@@ -15,10 +15,25 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from zoo.errors import ConfigError
 from zoo_rcnn import operators
 
 LEVELS = (1, 2, 3, 6)
 """Of the paper's detector: 1 + 4 + 9 + 36 = 50 bins."""
+
+
+def count_bins(levels: Sequence[int]) -> int:
+    """b: the bins of all levels together.
+
+    Raises:
+        ConfigError: no level, or one without bins.
+    """
+    if not levels or min(levels) < 1:
+        raise ConfigError(
+            f"a pyramid of the levels {list(levels)} has no bins",
+            "Give the bins on each side of one level or more: [1, 2, 3, 6].",
+        )
+    return sum(bins**2 for bins in levels)
 
 
 def pyramid_pool(features: Tensor, levels: Sequence[int] = LEVELS) -> Tensor:

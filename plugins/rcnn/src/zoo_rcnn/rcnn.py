@@ -33,7 +33,7 @@ from zoo_rcnn.proposals import outside_proposals
 from zoo_rcnn.roi_heads import BoxPredictor, RoIHeads
 from zoo_rcnn.sampling import Sampling
 from zoo_rcnn.targets import Targets, image_sizes
-from zoo_rcnn.warping import CONTEXT_PX, warp_regions
+from zoo_rcnn.warping import CONTEXT_PX, check_room, warp_regions
 
 
 class RCNN(nn.Module):
@@ -62,6 +62,7 @@ class RCNN(nn.Module):
         chunk: int = 64,
     ) -> None:
         super().__init__()
+        check_room(region_px, context_px)
         self.region_px = region_px
         self.context_px = context_px
         self.chunk = chunk

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from zoo.errors import ConfigError
 from zoo.randomness import integers
 from zoo.structures import SampleKey
 from zoo_rcnn.targets import BACKGROUND
@@ -30,12 +31,23 @@ class Sampling:
             they leave free goes to the background.
         stream: what the random numbers are for; streams are independent of one another.
         seed: of the random numbers.
+
+    Raises:
+        ConfigError: a quota below 1, or a share outside 0 to 1.
     """
 
     quota: int
     foreground: float
     stream: str
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.quota < 1:
+            raise ConfigError(f"{self.quota} {self.stream} of an image are none to learn from")
+        if not 0 <= self.foreground <= 1:
+            raise ConfigError(
+                f"a share of {self.foreground} for the foreground is not between 0 and 1"
+            )
 
     def __call__(self, labels: Tensor, key: SampleKey) -> Tensor:
         """Draw from candidates with these labels (a,): > 0 foreground, 0 background, -1 never.

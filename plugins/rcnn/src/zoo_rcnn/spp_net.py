@@ -30,7 +30,7 @@ from zoo_rcnn.backbones import LARGEST_STRIDE, Norm, SingleMapBackbone
 from zoo_rcnn.detections import DetectionRule
 from zoo_rcnn.matching import Matching
 from zoo_rcnn.proposals import outside_proposals
-from zoo_rcnn.pyramid_pooling import LEVELS, pyramid_pool, pyramid_pool_regions
+from zoo_rcnn.pyramid_pooling import LEVELS, count_bins, pyramid_pool, pyramid_pool_regions
 from zoo_rcnn.roi_heads import BoxPredictor, RoIHeads, TwoLayerHead
 from zoo_rcnn.sampling import Sampling
 from zoo_rcnn.targets import Targets, image_sizes
@@ -62,9 +62,8 @@ class SPPNet(nn.Module):
         super().__init__()
         self.levels = levels
         self.backbone = SingleMapBackbone(backbone)
-        num_bins = sum(bins**2 for bins in levels)
         self.roi_heads = RoIHeads(
-            TwoLayerHead(self.backbone.channels * num_bins, head_width),
+            TwoLayerHead(self.backbone.channels * count_bins(levels), head_width),
             BoxPredictor(head_width, num_classes),
             matching=Matching(foreground=0.5, background=(0.1, 0.5)),
             sampling=sampling,
@@ -104,8 +103,7 @@ class SPPNet(nn.Module):
         """The work for images (b, c, h, w) with 2,000 proposals each."""
         [feature_map] = self.backbone(images)
         count = len(images) * self.typical_proposals
-        num_bins = sum(bins**2 for bins in self.levels)
-        self.roi_heads(feature_map.new_zeros(count, feature_map.shape[1], num_bins))
+        self.roi_heads(feature_map.new_zeros(count, feature_map.shape[1], count_bins(self.levels)))
 
 
 class SPPClassifier(nn.Module):
@@ -119,8 +117,7 @@ class SPPClassifier(nn.Module):
         super().__init__()
         self.levels = levels
         self.backbone = SingleMapBackbone(backbone)
-        num_bins = sum(bins**2 for bins in levels)
-        self.fc = nn.Linear(self.backbone.channels * num_bins, num_classes)
+        self.fc = nn.Linear(self.backbone.channels * count_bins(levels), num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (b, c, h, w), normalised, of any h and w -> logits (b, k)."""

@@ -8,10 +8,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from zoo.errors import ConfigError
 from zoo_rcnn import operators
 
 CONTEXT_PX = 16
 """Of the paper: around a region warped to 227 px."""
+
+
+def check_room(size_px: int, context_px: int) -> None:
+    """Raise a ConfigError where the margins leave nothing for the region."""
+    if not 0 <= 2 * context_px < size_px:
+        raise ConfigError(f"regions of {size_px} px have no room for margins of {context_px} px")
 
 
 def with_context(rois: Tensor, *, size_px: int, context_px: int = CONTEXT_PX) -> Tensor:
