@@ -121,6 +121,14 @@ def test_the_full_hash_is_noted(card, content) -> None:
     assert noted["sha256"] == hashlib.sha256(stored.read_bytes()).hexdigest()
 
 
+def test_weights_without_a_published_hash_say_so_when_they_are_fetched(card: WeightsCard) -> None:
+    told: list[str] = []
+
+    fetch_weights(replace(card, sha256=""), message=told.append)
+
+    assert told[-1].startswith("no SHA-256 of it is published; ")
+
+
 def test_without_a_published_hash_the_first_download_is_noted_and_checked_from_then_on(
     card, content
 ) -> None:
@@ -133,6 +141,26 @@ def test_without_a_published_hash_the_first_download_is_noted_and_checked_from_t
     stored.write_bytes(stored.read_bytes() + b" ")
     with pytest.raises(WeightsError, match="not what was stored"):
         fetch_weights(unhashed)
+
+
+def test_without_a_published_hash_a_file_by_hand_is_for_one_set_of_weights_alone(
+    card, cache, content
+) -> None:
+    first, second = (
+        replace(card, url=f"http://127.0.0.1:9/{name}/model.safetensors", sha256="")
+        for name in ("first", "second")
+    )
+    with pytest.raises(WeightsError) as caught:
+        fetch_weights(first)
+    place = Path(caught.value.cure.rpartition(" put it at ")[2].removesuffix("."))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(content)
+
+    stored = fetch_weights(first)
+
+    assert stored.is_file()
+    with pytest.raises(WeightsError, match="cannot be fetched"):
+        fetch_weights(second)
 
 
 def test_without_a_published_hash_none_is_promised_to_who_fetches_by_hand(card) -> None:

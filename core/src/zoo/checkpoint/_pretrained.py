@@ -5,7 +5,8 @@ The cache holds, for each set of weights, a safetensors file and a record of its
     <cache>/weights/resnet34-b627a593-<key>.safetensors
     <cache>/weights/resnet34-b627a593-<key>.json        what was fetched, and both SHA-256
 
-A file that the user downloaded by hand is taken from ``<cache>/weights/<its name>``.
+A file that the user downloaded by hand is taken from ``<cache>/weights/<its name>``, or, where no
+hash is published, from ``<cache>/weights/<key>-<its name>``.
 """
 
 from __future__ import annotations
@@ -95,7 +96,8 @@ def fetch_weights(card: WeightsCard, *, message: Callable[[str], None] | None = 
     stored = weights_cache() / f"{Path(name).stem}-{key}.safetensors"
     if _is_stored(stored):
         return stored
-    by_hand = weights_cache() / name
+    # Without a hash nothing but its name says whose a file is: many are called model.safetensors.
+    by_hand = weights_cache() / (name if card.sha256 else f"{key}-{name}")
     if by_hand.is_file():
         _check_hash(by_hand, _sha256(by_hand), card.sha256, f"Delete or replace {by_hand}.")
         return _store(by_hand, stored)
@@ -144,6 +146,8 @@ def _download_and_store(
     try:
         written = download(card.url, fetched, message=message)
         _check_hash(fetched, written.sha256, card.sha256, "It was deleted; nothing of it was read.")
+        if not card.sha256:
+            message(f"no SHA-256 of it is published; {written.sha256[:16]}... is noted and checked")
         return _store(fetched, stored)
     except UnreachableError as error:
         known = f"; its SHA-256 begins with {card.sha256}" if card.sha256 else ""
