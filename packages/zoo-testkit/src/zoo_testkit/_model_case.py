@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
@@ -30,7 +30,6 @@ TAGS: Mapping[str, str] = {
     "no-export": "test_exported_agrees",
 }
 """Tags of a card that say what does not apply to its model."""
-
 
 FEWEST, MOST, GMACS_OF_A_BATCH = 2, 8, 4.0
 """Images of a batch, and the multiply-adds above which there are fewer."""
@@ -223,6 +222,9 @@ def _walk(answer: Any) -> Iterator[Tensor]:
     elif isinstance(answer, Sequence) and not isinstance(answer, str):
         for value in answer:
             yield from _walk(value)
+    elif is_dataclass(answer):
+        for field in fields(answer):
+            yield from _walk(getattr(answer, field.name))
 
 
 def random_images(n: int, channels: int, height: int, width: int) -> Tensor:
