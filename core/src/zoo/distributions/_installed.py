@@ -64,12 +64,12 @@ def home_page(name: str) -> str:
     try:
         metadata = distribution(name).metadata
         lines = metadata.get_all("Project-URL") or []
-        home = metadata["Home-page"]
+        home, *_ = metadata.get_all("Home-page") or [""]
     except (PackageNotFoundError, ValueError):
         return ""
     labelled = [line.partition(",") for line in lines]
     addresses = [(label.lower(), address.strip()) for label, _, address in labelled]
-    return _best(addresses) or (home or "")
+    return _best(addresses) or home
 
 
 def _best(addresses: Sequence[tuple[str, str]]) -> str:
