@@ -10,7 +10,7 @@ from PIL import Image
 TRAIN = ("train", "anglenet", "--device", "cpu", "--epochs", "3")
 KINDS = {
     "tasks": ["angle:angle"],
-    "datasets": ["angle:dials"],
+    "datasets": ["angle:dial-photos", "angle:dials"],
     "metrics": ["angle:angle-error"],
     "models": ["angle:anglenet"],
     "recipes": ["angle:angle"],
@@ -19,10 +19,24 @@ SAVE_DIALS = """
 from pathlib import Path
 from PIL import Image
 from zoo_angle.dials import dials
-val = dials(root=Path(), download=False)["val"]
+val = dials()["val"]
 for index in range(3):
     Image.fromarray(val.images[index, 0].numpy()).save(f"{index}.png")
 print(val.targets["angles_deg"][:3].tolist())
+"""
+
+SAVE_PHOTOS = """
+from pathlib import Path
+from PIL import Image
+from zoo_angle.dials import dials
+val = dials()["val"]
+folder = Path("photos")
+folder.mkdir()
+rows = ["path,angle_deg"]
+for index in range(10):
+    Image.fromarray(val.images[index, 0].numpy()).save(folder / f"{index}.png")
+    rows.append(f"{index}.png,{val.targets['angles_deg'][index]}")
+(folder / "angles.csv").write_text("\\n".join(rows))
 """
 
 
@@ -76,6 +90,22 @@ def test_it_answers_in_json_and_in_pictures(angle, trained):
         assert picture.size == (224, 224)
         colours = {colour for _, colour in picture.convert("RGB").getcolors(1 << 16)}
     assert (255, 0, 0) in colours
+
+
+def test_photos_that_somebody_has_are_learned_from_and_moved(angle):
+    angle.run("-c", SAVE_PHOTOS)
+    words = ("train", "anglenet", "--device", "cpu", "--epochs", "1", "--image-size", "32")
+
+    checked = angle.document("data", "check", "dial-photos:photos/angles.csv")
+    said = angle.zoo(*words, "--data", "dial-photos:photos/angles.csv", "--output", "own").stderr
+    (angle.folder / "photos").rename(angle.folder / "moved")
+    gone = angle.zoo("eval", "own", code=2).stderr
+    scored = angle.document("eval", "own", "--data", "angle:dial-photos:moved/angles.csv")
+
+    assert checked["problems"] == []
+    assert "data      dial-photos: 8 train, 2 val images\n" in said
+    assert "photos/angles.csv does not exist" in gone
+    assert scored["images"] == 10
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_end(angle, trained):

@@ -156,6 +156,10 @@ class ModelCard(Card):
 class DatasetCard(Card):
     """A data set by name.  ``factory(*, root, download, **options) -> Mapping[str, Dataset]``.
 
+    ``root`` is its own folder: PATH of ``--data NAME:PATH``, else one in the cache, which need
+    not exist.  ``download`` says that what is missing may be fetched into it.  A factory that has
+    no use for one of them leaves it out of its signature.
+
     Attributes:
         classes: their number; 0 where the targets are no classes.
         download: whether its files come from the network (asked for with ``--download``).

@@ -75,7 +75,7 @@ def test_cifar_is_read_from_its_binary_archive(
 ) -> None:
     place(name, tar_of(cifar_members(name)))
 
-    splits = torchvision_splits(name=name, root=tmp_path, download=False)
+    splits = torchvision_splits(name=name, root=tmp_path / name, download=False)
 
     assert (len(splits["train"]), len(splits["test"])) == (12 * files, 12)
     sample = splits["test"].load(7)
@@ -90,7 +90,7 @@ def test_another_md5_is_refused(place: Callable[[str, bytes], Path], tmp_path: P
     path.write_bytes(path.read_bytes()[:-1] + b"x")
 
     with pytest.raises(DataError, match="is not what was published") as caught:
-        torchvision_splits(name="cifar10", root=tmp_path, download=False)
+        torchvision_splits(name="cifar10", root=tmp_path / "cifar10", download=False)
 
     assert "--download" in caught.value.cure
 
@@ -116,7 +116,7 @@ def test_an_archive_that_holds_something_else_is_refused(
     place("cifar10", tar_of(members))
 
     with pytest.raises(DataError, match=cause):
-        torchvision_splits(name="cifar10", root=tmp_path, download=False)
+        torchvision_splits(name="cifar10", root=tmp_path / "cifar10", download=False)
 
 
 def test_a_link_in_an_archive_is_not_followed(
@@ -130,7 +130,7 @@ def test_a_link_in_an_archive_is_not_followed(
     place("cifar10", buffer.getvalue())
 
     with pytest.raises(DataError, match="no file of the expected size"):
-        torchvision_splits(name="cifar10", root=tmp_path, download=False)
+        torchvision_splits(name="cifar10", root=tmp_path / "cifar10", download=False)
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
@@ -147,7 +147,7 @@ def test_idx_files_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, nam
             (tmp_path / name / archive.file_name).write_bytes(content)
     monkeypatch.setitem(_archives.IDX, name, published)
 
-    splits = torchvision_splits(name=name, root=tmp_path, download=False)
+    splits = torchvision_splits(name=name, root=tmp_path / name, download=False)
 
     sample = splits["train"].load(3)
     assert np.array_equal(sample.image.numpy(), PIXELS[3, :1])
@@ -168,7 +168,7 @@ def test_damaged_idx_files_are_refused(content: bytes) -> None:
 @pytest.mark.parametrize("name", ["cifar10", "mnist"])
 def test_without_download_it_is_said_what_to_do(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match="is missing") as caught:
-        torchvision_splits(name=name, root=tmp_path, download=False)
+        torchvision_splits(name=name, root=tmp_path / name, download=False)
 
     assert "--download" in caught.value.cure
     assert "http" in caught.value.cure
@@ -182,7 +182,7 @@ def test_without_a_network_it_is_said_what_to_do(
     monkeypatch.setitem(_archives.CIFAR, "cifar10", replace(CIFAR["cifar10"], archive=unreachable))
 
     with pytest.raises(DataError, match="could not be downloaded") as caught:
-        torchvision_splits(name="cifar10", root=tmp_path, download=True)
+        torchvision_splits(name="cifar10", root=tmp_path / "cifar10", download=True)
 
     assert "http://127.0.0.1:9/cifar.tar.gz" in caught.value.cure
     assert not list(tmp_path.rglob("*.gz"))
@@ -191,7 +191,7 @@ def test_without_a_network_it_is_said_what_to_do(
 @pytest.mark.parametrize("name", ["oxford-pets", "food101", "flowers102"])
 def test_photo_sets_that_are_not_here_ask_for_download(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match=f"{name} in .*not found") as caught:
-        torchvision_splits(name=name, root=tmp_path, download=False)
+        torchvision_splits(name=name, root=tmp_path / name, download=False)
 
     assert "--download" in caught.value.cure
 
@@ -202,7 +202,7 @@ def test_flowers_ask_for_scipy_before_they_are_downloaded(
     monkeypatch.setattr("zoo.data._torchvision.find_spec", lambda _: None)
 
     with pytest.raises(DataError, match="flowers102 needs scipy") as caught:
-        torchvision_splits(name="flowers102", root=tmp_path, download=True)
+        torchvision_splits(name="flowers102", root=tmp_path / "flowers102", download=True)
 
     assert caught.value.cure == "pip install 'zoo-core[datasets]'"
     assert list(tmp_path.iterdir()) == []
@@ -218,7 +218,7 @@ def test_pets_are_read_from_torchvisions_layout(
     for name in ("Beagle_1", "birman_1", "Beagle_2", "birman_2"):
         write_image(folder / "images" / f"{name}.jpg")
 
-    splits = torchvision_splits(name="oxford-pets", root=tmp_path, download=False)
+    splits = torchvision_splits(name="oxford-pets", root=tmp_path / "oxford-pets", download=False)
 
     assert splits["train"].classes == ("Birman", "Beagle")
     assert splits["train"].load(0).targets == {"labels": 1}
@@ -227,7 +227,7 @@ def test_pets_are_read_from_torchvisions_layout(
 
 def test_imagenet_says_what_to_put_where(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"ImageNet is not in .*ILSVRC2012_img_train.tar") as caught:
-        torchvision_splits(name="imagenet", root=tmp_path, download=True)
+        torchvision_splits(name="imagenet", root=tmp_path / "imagenet", download=True)
 
     assert "train/WNID" in caught.value.cure
 
@@ -239,7 +239,7 @@ def test_a_part_of_imagenet_is_not_taken_for_it(
         write_image(tmp_path / "imagenet" / name / "1.png")
 
     with pytest.raises(DataError, match="has 2 classes, and ImageNet has 1000"):
-        torchvision_splits(name="imagenet", root=tmp_path, download=False)
+        torchvision_splits(name="imagenet", root=tmp_path / "imagenet", download=False)
 
 
 def test_a_registered_archive_is_a_source(

@@ -1,7 +1,5 @@
 """Scenes of digits: the same ones on every machine, with masks that are exact."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -9,11 +7,9 @@ from zoo.data import digit_scenes
 from zoo.data._resident import Resident
 from zoo.structures import IGNORED
 
-HERE = Path()
-
 
 def scenes(**options: int) -> dict[str, Resident]:
-    splits = digit_scenes(root=HERE, download=False, **options)
+    splits = digit_scenes(**options)
     assert all(isinstance(split, Resident) for split in splits.values())
     return dict(splits)  # type: ignore[arg-type]
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ from zoo.cards import DatasetCard
 from zoo.config import DataConfig
 from zoo.data import Dataset, ResidentDataset, Source, open_source
 from zoo.data._files import ImageFiles, natural_key
+from zoo.data._folders import read_folders
 from zoo.data._splitting import stratified_split
 from zoo.errors import DataError, UnknownNameError
-from zoo.registry import default_registry
+from zoo.plugins import Plugin, load_plugins
+from zoo.registry import Registry, default_registry
 
 Write = Callable[..., Path]
 
@@ -30,11 +32,12 @@ class Opener:
     """Opens sources and keeps what was said."""
 
     said: list[str] = field(default_factory=list)
+    registry: Registry = field(default_factory=default_registry)
 
     def __call__(self, source: str | Path, **options: Any) -> Source:
         channels = options.pop("channels", 3)
         return open_source(
-            str(source), registry=default_registry(), data=DataConfig(**options),
+            str(source), registry=self.registry, data=DataConfig(**options),
             message=self.said.append, channels=channels,
         )  # fmt: skip
 
@@ -345,6 +348,93 @@ def test_a_registered_name_comes_before_a_folder_of_that_name(
     assert opened("./digits").layout == "folders"
     assert opened("folders:digits").layout == "folders"
     assert opened("core:digits").layout == "registered"
+
+
+# Data sets by name, with a path
+
+
+def read_photos(*, root: Path, download: bool) -> Mapping[str, Dataset]:
+    """A data set that takes all that it may be given."""
+    assert not download
+    return read_folders(root, channels=3)
+
+
+def draw_nothing() -> Mapping[str, Dataset]:
+    """A data set that reads no files."""
+    raise AssertionError("not to be called")
+
+
+@pytest.fixture
+def stranger(opened: Opener) -> Opener:
+    """Opens sources where the plugin "pets" has a data set of its name and one without files."""
+    cards = [
+        DatasetCard(name=name, task="t", summary="s", factory=f"{__name__}:{factory}")
+        for name, factory in (("pets", "read_photos"), ("drawn", "draw_nothing"))
+    ]
+    plugin = Plugin(
+        name="pets", distribution="zoo-pets", version="1", target=__name__, cards={"dataset": cards}
+    )
+    opened.registry = Registry([*load_plugins(found=[]), plugin])
+    return opened
+
+
+@pytest.mark.parametrize("name", ["pets", "pets:pets"])
+def test_a_data_set_reads_a_path_of_the_users(
+    photos: Path, stranger: Opener, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(photos.parent)
+
+    source = stranger(f"{name}:./photos")
+
+    assert (source.name, source.layout, source.place) == (
+        "pets", "registered", f"pets:pets:{photos}",
+    )  # fmt: skip
+    assert source.card is not None
+    assert len(source.splits["train"]) + len(source.splits["val"]) == 20
+    assert stranger(source.place).fingerprint() == source.fingerprint()
+    assert source.first_difference(stranger(f"folders:{photos}").record()) is None
+
+
+def test_without_a_path_a_data_set_has_a_folder_of_its_own_in_the_cache(
+    photos: Path, stranger: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_CACHE", str(photos.parent))
+    (photos.parent / "data").mkdir()
+    photos.rename(photos.parent / "data" / "pets")
+
+    source = stranger("pets")
+
+    assert len(source.splits["train"]) == 16
+    assert source.place == "pets:pets"
+
+
+@pytest.mark.parametrize(
+    ("source", "cause"),
+    [
+        ("pets:{}/nowhere", "nowhere does not exist"),
+        ("pets:", "no path after pets:"),
+        ("pets:pets:", "no path after pets:pets:"),
+        ("drawn:{}", "pets:drawn reads no files"),
+        ("digits:{}", "core:digits reads no files"),
+    ],
+)
+def test_a_path_that_a_data_set_cannot_read_is_refused(
+    photos: Path, stranger: Opener, source: str, cause: str
+) -> None:
+    with pytest.raises(DataError, match=cause):
+        stranger(source.format(photos))
+
+
+@pytest.mark.parametrize(
+    ("source", "near"), [("pest:{}", "pets"), ("core:digts:{}", "digits"), ("folder:{}", "folders")]
+)
+def test_a_name_before_a_path_that_nobody_has_is_answered_with_near_names(
+    photos: Path, stranger: Opener, source: str, near: str
+) -> None:
+    with pytest.raises(UnknownNameError, match="unknown data source") as caught:
+        stranger(source.format(photos))
+
+    assert f"Did you mean {near}" in caught.value.cure
 
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0])

@@ -33,8 +33,8 @@ def data() -> None:
 def check(context: click.Context, source: str, *, download: bool, json_: bool) -> None:
     """Decode every image of SOURCE and say what is wrong.
 
-    SOURCE is a data set's name, a path, or layout:path. Nothing is changed. The exit code is 0
-    where nothing is wrong, and 1 where something is.
+    SOURCE is NAME or NAME:PATH of a data set, a path, or layout:path. Nothing is changed. The
+    exit code is 0 where nothing is wrong, and 1 where something is.
     """
     from zoo.workflows import check_data
 

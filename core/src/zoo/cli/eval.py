@@ -25,7 +25,7 @@ _WIDEST_MATRIX = 30
 @click.option(
     "--data",
     metavar="SOURCE",
-    help="A data set's name, a path, or layout:path; default: the run's own.",
+    help="NAME or NAME:PATH of a data set, a path, or layout:path; default: the run's own.",
     shell_complete=complete_names("dataset"),
 )
 @click.option(

@@ -56,8 +56,8 @@ class Setting:
 
 
 SETTINGS = (
-    Setting("--data", "data.source", "A data set's name, a path, or layout:path.", "SOURCE",
-            complete="dataset"),
+    Setting("--data", "data.source", "NAME or NAME:PATH of a data set, a path, or layout:path.",
+            "SOURCE", complete="dataset"),
     Setting("--recipe", "recipe", "How to train; `zoo list recipes`.", "NAME", complete="recipe"),
     Setting("--epochs", "training.epochs", "Passes over the training images.", "N", int),
     Setting("--batch-size", "training.batch_size", "Images per optimizer step.", "N", int),

@@ -63,7 +63,7 @@ class DataConfig(Section):
     """Which images, how they are split and how they are read."""
 
     source: Text | None = None
-    """A registered name, a path, or layout:path; default: the task's embedded data set."""
+    """A name, name:path, a path, or layout:path; default: the task's embedded data set."""
     image_size: Annotated[int, Field(gt=0, le=16_384)] | None = None
     """Height and width in px that the model sees; default: the card's."""
     val_fraction: Fraction = 0.2

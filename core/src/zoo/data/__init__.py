@@ -6,10 +6,12 @@ from zoo.data._dataset import Dataset, ResidentDataset
 from zoo.data._decode import decode_image
 from zoo.data._digit_scenes import digit_scenes
 from zoo.data._digits import digits
+from zoo.data._files import FileDataset
 from zoo.data._image_transforms import image_transforms
 from zoo.data._loader import Loader
 from zoo.data._mask_transforms import mask_transforms
 from zoo.data._masked_files import MaskedFiles
+from zoo.data._named import find_dataset, read_dataset
 from zoo.data._order import epoch_batches, evaluation_batches
 from zoo.data._resident import Resident
 from zoo.data._source import Source, open_source
@@ -19,6 +21,7 @@ from zoo.data._transforms import BatchTransform, Transforms
 __all__ = [
     "BatchTransform",
     "Dataset",
+    "FileDataset",
     "Loader",
     "MaskedFiles",
     "Resident",
@@ -32,9 +35,11 @@ __all__ = [
     "digits",
     "epoch_batches",
     "evaluation_batches",
+    "find_dataset",
     "image_transforms",
     "mask_transforms",
     "open_source",
+    "read_dataset",
     "torchvision_splits",
     "weigh_borders",
 ]

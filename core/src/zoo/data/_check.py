@@ -144,7 +144,7 @@ class _Image:
 
 
 def _inspect_all(split: str, dataset: Dataset) -> Iterator[_Image]:
-    inspect = _inspect_file if isinstance(dataset, FileDataset) else _inspect_resident
+    inspect = _inspect_file if isinstance(dataset, FileDataset) else _inspect_loaded
     # Pillow decodes without holding the interpreter's lock, so threads are enough.
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
         yield from pool.map(lambda index: inspect(split, dataset, index), range(len(dataset)))
@@ -164,8 +164,11 @@ def _inspect_file(split: str, dataset: Dataset, index: int) -> _Image:
     return _Image(str(path), split, truth, pixels, content, width, height, mode)
 
 
-def _inspect_resident(split: str, dataset: Dataset, index: int) -> _Image:
-    sample = dataset.load(index)
+def _inspect_loaded(split: str, dataset: Dataset, index: int) -> _Image:
+    try:
+        sample = dataset.load(index)
+    except DataError as error:
+        return _Image(dataset.describe(index), split, None, {}, fault=error.cause)
     channels, height, width = sample.image.shape
     content = hashlib.sha256(sample.image.contiguous().numpy().tobytes()).digest()
     mode = {1: "L", 3: "RGB", 4: "RGBA"}.get(channels, f"{channels} channels")

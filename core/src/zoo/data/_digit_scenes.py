@@ -8,7 +8,6 @@ The two splits share no digit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -38,24 +37,15 @@ Bank = dict[int, tuple[Bytes, NDArray[np.int64]]]
 """Digits by their size in px: ink (n, size, size), and labels (n,)."""
 
 
-def digit_scenes(
-    *,
-    root: Path,
-    download: bool,
-    seed: int = 0,
-    train: int = 1500,
-    val: int = 300,
-    size_px: int = 64,
-) -> Splits:
+def digit_scenes(*, seed: int = 0, train: int = 1500, val: int = 300, size_px: int = 64) -> Splits:
     """The splits "train" and "val", the same ones for one seed.
 
     Args:
-        root, download: not used; the digits are in the package.
         seed: of the scenes.
         train, val: scenes of each split.
         size_px: height and width of a scene.
     """
-    sources = digits(root=root, download=download)
+    sources = digits()
     return {
         split: _split(split, _bank(sources[split]), seed=seed, count=count, size_px=size_px)
         for split, count in (("train", train), ("val", val))

@@ -7,7 +7,6 @@ Repository, https://doi.org/10.24432/C50P49, as copied by scikit-learn.  See DIG
 from __future__ import annotations
 
 from importlib.resources import files
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,13 +19,8 @@ SPLIT_SEED = 0
 VAL_FRACTION = 0.2
 
 
-def digits(*, root: Path, download: bool) -> Splits:  # noqa: ARG001  (of every dataset factory)
-    """The splits "train" (1,437) and "val" (360), stratified by class and always the same ones.
-
-    Args:
-        root: not used; the images are in the package.
-        download: not used.
-    """
+def digits() -> Splits:
+    """The splits "train" (1,437) and "val" (360), stratified by class and always the same ones."""
     with files("zoo.data").joinpath("digits.npz").open("rb") as file:
         arrays = np.load(file, allow_pickle=False)
         images, labels = arrays["images"], arrays["labels"].astype(np.int64)

@@ -51,12 +51,12 @@ class FileDataset(ABC):
         """What is known of each image, as JSON can hold it."""
 
     @abstractmethod
-    def strata(self) -> NDArray[np.int64]:
-        """(n,) the group of each image, whose proportions a random split keeps."""
-
-    @abstractmethod
     def only(self, chosen: Iterable[int]) -> Self:
         """The split with these images, in this order."""
+
+    def strata(self) -> NDArray[np.int64]:
+        """(n,) the group of each image, whose proportions a random split keeps; here one group."""
+        return np.zeros(len(self), dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self.names)

@@ -1,4 +1,4 @@
-"""From the words of ``--data`` to splits: a registered name, a path, or ``layout:path``."""
+"""From the words of ``--data`` to splits: ``name``, ``name:path``, ``path`` or ``layout:path``."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from zoo.cache import cache_folder
 from zoo.cards import DatasetCard
 from zoo.config import DataConfig
 from zoo.data._dataset import Dataset, Splits
 from zoo.data._files import FileDataset
 from zoo.data._layouts import LAYOUTS, recognise
 from zoo.data._masked_files import MaskedFiles
+from zoo.data._named import find_dataset, read_dataset
 from zoo.data._splitting import stratified_split
 from zoo.data._verify import leave_out_bad_images
 from zoo.errors import DataError, UnknownNameError
 
 if TYPE_CHECKING:
-    from zoo.registry import Registry
+    from zoo.registry import Entry, Registry
 
 Message = Callable[[str], None]
 
@@ -41,7 +41,7 @@ class Source:
         card: of a registered data set.
         bad_images: paths that were left out, by what is wrong with each.
         whole: all images, where the splits were drawn here; None where the source has its own.
-        place: what opens the same data from any folder: a name, or ``layout:path`` made absolute.
+        place: what opens the same data from any folder: its path is absolute.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Source:
             for what, is_, was in zip(words, now[name], before[name], strict=True):
                 if is_ != was:
                     return f"{name} has another {what}: {is_}, and had {was}"
-        return "the pixels differ"
+        return "the pixels or the targets differ"
 
     @property
     def _truth_word(self) -> str:
@@ -108,7 +108,7 @@ def open_source(
     """Find out what ``source`` is, and its splits.
 
     Args:
-        source: a registered name, a path, or ``layout:path``.
+        source: a registered name, ``name:path``, a path, or ``layout:path``.
         registry: of data set names.
         data: how to split, whether to download, what to do with bad images.
         message: told what a person should know (a split that was drawn, images left out).
@@ -124,24 +124,43 @@ def open_source(
     if layout in LAYOUTS and path_text:
         path = Path(path_text).expanduser()
         return _open_path(path, layout, data, message, channels, undivided)
+    named = find_dataset(source, registry)
+    if named is not None:
+        return _open_named(
+            source,
+            *named,
+            registry=registry,
+            data=data,
+            message=message,
+            channels=channels,
+            undivided=undivided,
+        )
     path = Path(source).expanduser()
-    try:
-        entry = registry.get("dataset", source)
-    except UnknownNameError:
-        if not _exists(path):
-            raise _nothing_found(source, registry) from None
-        return _open_path(path, recognise(path), data, message, channels, undivided)
-    if _exists(path):
+    if not _exists(path):
+        raise _nothing_found(source, registry)
+    return _open_path(path, recognise(path), data, message, channels, undivided)
+
+
+def _open_named(
+    source: str,
+    entry: Entry,
+    path: Path | None,
+    *,
+    registry: Registry,
+    data: DataConfig,
+    message: Message,
+    channels: int,
+    undivided: bool,
+) -> Source:
+    if path is None and _exists(Path(source)):
         message(f"{source} is the registered data set; for the path, say ./{source}")
-    card = entry.card
-    splits = registry.load(entry)(root=data_folder(), download=data.download)
-    found = _finish(card.name, "registered", splits, data, message, channels, card=card)
-    return replace(found, place=entry.full_name)
-
-
-def data_folder() -> Path:
-    """Where downloaded data sets lie: ``data`` in the cache."""
-    return cache_folder() / "data"
+    splits = read_dataset(entry, registry, path=path, download=data.download)
+    card = cast(DatasetCard, entry.card)
+    found = _finish(
+        card.name, "registered", splits, data, message, channels, card=card, undivided=undivided
+    )
+    place = entry.full_name if path is None else f"{entry.full_name}:{path.absolute()}"
+    return replace(found, place=place)
 
 
 def _exists(path: Path) -> bool:
@@ -236,12 +255,14 @@ def _with_validation(splits: Splits, data: DataConfig, message: Message) -> Spli
 
 def _nothing_found(source: str, registry: Registry) -> UnknownNameError:
     names = [entry.card.name for entry in registry.entries("dataset")]
+    head, _, path = source.rpartition(":")
+    layouts = " or ".join(f"{name}:PATH" for name in LAYOUTS)
     return UnknownNameError(
         "data source",
-        source,
-        names,
+        head if head and _exists(Path(path)) else source,
+        [*names, *LAYOUTS] if head else names,
         f"It is no path either. Registered: {', '.join(sorted(names)) or 'none'}. A path may be a"
-        f" folder or a .csv, and {' or '.join(f'{name}:PATH' for name in LAYOUTS)} says which.",
+        f" folder or a .csv, and {layouts} says which.",
     )
 
 

@@ -33,20 +33,19 @@ def torchvision_splits(*, name: str, root: Path, download: bool) -> Splits:
     Args:
         name: "cifar10", "cifar100", "mnist", "fashion-mnist", "oxford-pets", "flowers102",
             "food101" or "imagenet".
-        root: folder that holds a folder for each data set.
+        root: the data set's own folder.
         download: fetch what is missing.
 
     Raises:
         DataError: it is not there and is not, or cannot be, downloaded.
     """
-    folder = root / name
     if name in CIFAR:
-        return read_cifar(name, fetch(CIFAR[name].archive, folder, download=download))
+        return read_cifar(name, fetch(CIFAR[name].archive, root, download=download))
     if name in IDX:
-        return read_mnist(name, folder, download=download)
+        return read_mnist(name, root, download=download)
     if name == "imagenet":
-        return _imagenet(folder)
-    return _photos(name, folder, download=download)
+        return _imagenet(root)
+    return _photos(name, root, download=download)
 
 
 def _photos(name: str, folder: Path, *, download: bool) -> Splits:

@@ -19,7 +19,7 @@ def check_data(
     """Open a source as training would, decode all of it, and say what is wrong with it.
 
     Args:
-        source: a registered name, a path, or ``layout:path``.
+        source: a registered name, ``name:path``, a path, or ``layout:path``.
         download: fetch a registered data set that is not here yet.
         message: told what a person should know.
         progress: told how many images are done, of how many.

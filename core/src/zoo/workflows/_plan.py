@@ -25,7 +25,7 @@ from zoo.config import (
     dump_config,
     resolve,
 )
-from zoo.errors import ConfigError, UnknownNameError
+from zoo.errors import ConfigError
 from zoo.registry import Entry, Registry
 
 if TYPE_CHECKING:
@@ -264,10 +264,12 @@ def _dataset_layers(source: str, model: Entry, task: Entry, registry: Registry) 
 
     Its size of images is nothing to a model that takes one size alone.
     """
-    try:
-        entry = registry.get("dataset", source)
-    except UnknownNameError:
+    from zoo.data import find_dataset
+
+    named = find_dataset(source, registry)
+    if named is None:
         return []  # a path
+    entry, _ = named
     card = cast(DatasetCard, entry.card)
     foreign = {"task", "transforms"} if card.task not in (task.card.name, task.full_name) else set()
     settings = {section: keys for section, keys in card.settings.items() if section not in foreign}

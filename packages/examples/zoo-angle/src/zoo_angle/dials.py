@@ -3,8 +3,6 @@
 Angles are in degrees, clockwise from the top, as on a clock.
 """
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
@@ -15,16 +13,13 @@ from zoo.structures import SampleKey
 SIZE_PX = 32
 
 
-def dials(
-    *, root: Path, download: bool, seed: int = 0, train: int = 2000, val: int = 500
-) -> dict[str, Resident]:
+def dials(*, seed: int = 0, train: int = 2000, val: int = 500) -> dict[str, Resident]:
     """The splits "train" and "val", the same ones on every machine.
 
     A hand is 8 to 14 px long and 1 to 3 px wide, with a tail of 2 px behind its pivot, which is up
     to 2 px off the middle; it is darker or lighter than its dial, and there is noise over both.
 
     Args:
-        root, download: of every data set's factory; here nothing is read or fetched.
         seed: of everything that differs from dial to dial.
         train, val: dials of each split.
     """

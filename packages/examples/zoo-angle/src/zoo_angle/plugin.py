@@ -19,7 +19,7 @@ def zoo_tasks() -> list[TaskCard]:
 
 @hookimpl
 def zoo_datasets() -> list[DatasetCard]:
-    """What the task learns from without a download."""
+    """What the task learns from without a download, and a way to read what people have."""
     return [
         DatasetCard(
             name="dials",
@@ -28,7 +28,14 @@ def zoo_datasets() -> list[DatasetCard]:
             factory="zoo_angle.dials:dials",
             source="drawn by this package",
             settings={"data": {"image_size": 32}},
-        )
+        ),
+        DatasetCard(
+            name="dial-photos",
+            task="angle",
+            summary="photos of your own: --data dial-photos:TABLE.csv, with path and angle_deg",
+            factory="zoo_angle.photos:dial_photos",
+            source="whoever says --data dial-photos:TABLE.csv",
+        ),
     ]
 
 
