@@ -14,7 +14,7 @@ import click
 
 from zoo.cli._blame import blame
 from zoo.cli._group import zoo
-from zoo.cli._output import print_message
+from zoo.cli._output import end_with_document, print_message
 from zoo.errors import StorageError, ZooError
 
 FAILED, INTERRUPTED = 1, 130
@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a name that the terminal cannot show ends nothing
             stream.reconfigure(errors="backslashreplace")
+    end_with_document()
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 

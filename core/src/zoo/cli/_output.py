@@ -16,6 +16,8 @@ import click
 
 _kept_for_json: list[IO[str]] = []
 """The stream that ``stdout_for_json`` keeps, while it does."""
+_ends_with_document = False
+"""Whether nothing that is printed after a JSON document may reach stdout."""
 _NUMBER = re.compile(r"([0-9.,]+( [kMG%])?)?")
 
 
@@ -41,6 +43,15 @@ def print_json(value: Any) -> None:
         value: mappings, sequences, dataclasses, text and numbers; NaN and infinity become null.
     """
     click.echo(json.dumps(as_json(value), indent=2, allow_nan=False), file=json_stream())
+
+
+def end_with_document() -> None:
+    """This process is one command: after a JSON document, stdout says no more.
+
+    Threads and exit hooks of plugins still print then.
+    """
+    global _ends_with_document  # noqa: PLW0603 - of the process, as its stdout is
+    _ends_with_document = True
 
 
 def json_stream() -> IO[str]:
@@ -81,7 +92,8 @@ def stdout_for_json() -> Iterator[None]:
     finally:
         _kept_for_json.pop()
         _flush_c()
-        os.dup2(kept, number)
+        if not _ends_with_document:
+            os.dup2(kept, number)
         os.close(kept)
 
 
