@@ -44,6 +44,14 @@ def test_an_unknown_name_has_a_near_one(site):
         resolve_distribution("zoo-edge-nett")
 
 
+def test_a_plugin_whose_distribution_is_not_known_is_not_removed(site):
+    site.install("zoo-edge-net", BROKEN, name="edge")
+    site.folder.joinpath("zoo_edge_net-0.1.dist-info", "METADATA").unlink()
+
+    with pytest.raises(UsageError, match="no metadata say which distribution 'edge' is of"):
+        resolve_distribution("edge")
+
+
 def test_a_plugin_name_of_two_distributions_is_refused(site):
     site.install("edge-a", BROKEN, name="edge")
     site.install("edge-b", BROKEN, name="edge")

@@ -112,6 +112,14 @@ FAULTS = {
         cure="zoo plugins upgrade older",
         metadata=("Requires-Dist: Zoo.Core[tensorboard] (>=0.0.1,<0.1)",),
     ),
+    "other_version": Fault(
+        "import click\nclick.of_another_version",
+        "AttributeError: ",
+        "click.of_another_version",
+        'pip install "click>=99"',
+        metadata=("Requires-Dist: zoo-core>=0.1,<0.2", "Requires-Dist: click>=99"),
+    ),
+    "malformed": Fault("", "names no module", cure="Tell the authors", target="a net : : x"),
     "unclear": Fault(
         "raise AssertionError('imported')",
         "what it needs of zoo-core, 'about 2', cannot be read",
@@ -223,6 +231,35 @@ def test_what_a_plugin_prints_from_python_or_c_leaves_the_document_alone(lone):
         2,
     ]
     assert_the_rest_works(lone)
+
+
+LATE_NOISE = """
+import atexit, io, sys, threading
+atexit.register(print, "from an exit hook", file=sys.__stdout__)
+threading.Thread(target=lambda: (threading.main_thread().join(), print("from a thread"))).start()
+sys.stdout = io.StringIO()
+"""
+
+
+def test_what_a_plugin_prints_when_the_command_is_done_leaves_the_document_alone(lone):
+    lone.install("faulty", f"{LATE_NOISE}\n{MODEL.format(name='faulty')}")
+
+    diagnosis = document(lone, "plugins", "doctor")
+
+    assert {"faulty": "loaded"}.items() <= {
+        plugin["plugin"]: plugin["state"] for plugin in diagnosis["plugins"]
+    }.items()
+    assert_the_rest_works(lone)
+
+
+def test_a_plugin_with_a_name_that_no_command_could_take_harms_no_listing(lone):
+    lone.install("faulty", MODEL.format(name="faulty"), name="My Net:v2")
+
+    done = lone.zoo("plugins", "list", "--json", ZOO_DISABLE_PLUGINS="")
+
+    (record,) = [p for p in json.loads(done.stdout) if p["distribution"] == "faulty"]
+    assert (done.returncode, record["state"]) == (0, "failed")
+    assert "'My Net:v2' is not a name" in record["reason"]
 
 
 def test_two_distributions_with_one_plugin_name_are_both_named(lone):

@@ -10,7 +10,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from zoo.errors import UnknownNameError, UsageError
-from zoo.plugins import installed_plugins
+from zoo.plugins import UNKNOWN, installed_plugins
 
 _WHERE_TO_REPORT = ("issues", "bug", "tracker", "report", "home", "repository", "source")
 """Parts of the labels of a project's addresses, the best first."""
@@ -35,6 +35,11 @@ def resolve_distribution(name: str) -> str:
     if wanted in ("zoo", "core", "zoo-core"):
         raise UsageError("zoo-core is zoo itself, no plugin", "Use pip or uv to change it.")
     found = plugin_distributions()
+    if name in found.pop(UNKNOWN, ()):
+        raise UsageError(
+            f"no metadata say which distribution {name!r} is of",
+            "Install it again with pip or uv; then it can be changed.",
+        )
     for candidate in found:
         if canonicalize_name(candidate) == wanted:
             return candidate

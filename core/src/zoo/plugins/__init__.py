@@ -13,13 +13,14 @@ process of its own.
 from zoo.plugins._calling import KINDS
 from zoo.plugins._faults import Fault, describe_fault, in_a_line, modules_of
 from zoo.plugins._loading import ONLY, WITHOUT, load_plugins, plugin_choice
-from zoo.plugins._metadata import installed_plugins
+from zoo.plugins._metadata import UNKNOWN, installed_plugins
 from zoo.plugins._plugin import FIRST_PARTY, Plugin
 
 __all__ = [
     "FIRST_PARTY",
     "KINDS",
     "ONLY",
+    "UNKNOWN",
     "WITHOUT",
     "Fault",
     "Plugin",

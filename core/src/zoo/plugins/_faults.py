@@ -6,11 +6,14 @@ import platform
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import requires
+from importlib.metadata import PackageNotFoundError, requires, version
 from inspect import unwrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo.errors import PluginError
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 _OURS = ("zoo", "importlib", "pluggy", "_frozen_importlib", "_frozen_importlib_external")
 
@@ -113,7 +116,7 @@ def _cure(error: BaseException, distribution: str, package: str) -> str:
         case SystemExit():
             return f"It ends the program, which no plugin may: {upgrade}, or tell its authors."
         case _:
-            return f"{upgrade}, or tell its authors."
+            return _cure_of_other_version(distribution) or f"{upgrade}, or tell its authors."
 
 
 def _cure_of_missing(module: str, distribution: str, package: str, upgrade: str) -> str:
@@ -128,16 +131,40 @@ def _cure_of_missing(module: str, distribution: str, package: str, upgrade: str)
     return f"Install what it lacks: pip install {module}"
 
 
+def _cure_of_other_version(distribution: str) -> str:
+    """What to install where a library has another version than is required; else empty."""
+    for requirement in _requirements(distribution):
+        wanted = f"{requirement.name}{requirement.specifier}"
+        try:
+            installed = version(requirement.name)
+        except PackageNotFoundError:
+            continue
+        if not requirement.specifier.contains(installed, prereleases=True):
+            return f'It requires {wanted}, and {installed} is installed: pip install "{wanted}"'
+    return ""
+
+
 def _requirement_for(module: str, distribution: str) -> str:
     """The requirement of a distribution that most likely brings a module: ``einops>=0.7``."""
-    from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
+
+    wanted = canonicalize_name(module)
+    return next(
+        (
+            f"{each.name}{each.specifier}"
+            for each in _requirements(distribution)
+            if canonicalize_name(each.name) == wanted
+        ),
+        "",
+    )
+
+
+def _requirements(distribution: str) -> list[Requirement]:
+    """What a distribution requires here, without its extras; nothing where that is unreadable."""
+    from packaging.requirements import InvalidRequirement, Requirement
 
     try:
         stated = [Requirement(line) for line in requires(distribution) or ()]
     except (InvalidRequirement, ImportError, ValueError):  # no such metadata, or unreadable
-        return ""
-    wanted = canonicalize_name(module)
-    return next(
-        (f"{r.name}{r.specifier}" for r in stated if canonicalize_name(r.name) == wanted), ""
-    )
+        return []
+    return [each for each in stated if not each.marker or each.marker.evaluate({"extra": ""})]

@@ -12,6 +12,7 @@ from importlib.metadata import EntryPoint
 from typing import Any
 
 from zoo import __version__
+from zoo.cards import check_name
 from zoo.errors import did_you_mean
 from zoo.hooks import ENTRY_POINT_GROUP
 from zoo.plugins._calling import call_hooks
@@ -85,10 +86,28 @@ def _left_out(
 
 def _refusal(plugin: Plugin, installed: Sequence[Plugin]) -> Plugin | None:
     """The record of a plugin that its metadata rule out."""
-    reason, cure = _find_clash(plugin, installed)
-    if not reason:
-        reason, cure = find_mismatch(plugin)
-    return replace(plugin, state="failed", reason=reason, cure=cure) if reason else None
+    for reason, cure in (
+        _find_malformed(plugin),
+        _find_clash(plugin, installed),
+        find_mismatch(plugin),
+    ):
+        if reason:
+            return replace(plugin, state="failed", reason=reason, cure=cure)
+    return None
+
+
+def _find_malformed(plugin: Plugin) -> tuple[str, str]:
+    """Why an entry point is none, if it is not: ``name = module``, with a name as cards have."""
+    if plugin.state == "failed":  # its metadata cannot be read, and its record says so
+        return "", ""
+    cure = f"Tell the authors of {plugin.distribution}: an entry point is like net = zoo_net.plugin"
+    try:
+        check_name(plugin.name)
+    except ValueError as error:
+        return str(error), cure
+    if not EntryPoint.pattern.match(plugin.target):
+        return f"its entry point {plugin.target!r} names no module", cure
+    return "", ""
 
 
 def _find_clash(plugin: Plugin, installed: Sequence[Plugin]) -> tuple[str, str]:

@@ -18,7 +18,8 @@ from zoo.plugins._plugin import Plugin
 _REQUIREMENT = re.compile(
     r"zoo[-_.]core(?![-_.\w])\s*(?:\[[^]]*\])?\s*\(?([^;@)]*)\)?\s*(?:;(.*))?", re.IGNORECASE
 )
-_UNKNOWN = "unknown"
+UNKNOWN = "unknown"
+"""The distribution of a plugin whose metadata say of none."""
 _USUAL = {">=0.1", "<0.2"}
 """What most plugins require of this zoo-core; other requirements are judged by ``packaging``,
 whose import takes a third of the time of ``zoo list``."""
@@ -38,7 +39,7 @@ def _first_of_each() -> Iterator[Distribution]:
     seen = set()
     for distribution in distributions():
         name = _identity(distribution)[0]
-        if name == _UNKNOWN or name not in seen:
+        if name == UNKNOWN or name not in seen:
             yield distribution
         seen.add(name)
 
@@ -75,7 +76,7 @@ def _unreadable(distribution: Distribution, error: Exception) -> Plugin:
 
 def describe(entry: EntryPoint) -> Plugin:
     """The record of an entry point before anything of the plugin runs."""
-    name, version, needs = _identity(entry.dist) if entry.dist else (_UNKNOWN, _UNKNOWN, "")
+    name, version, needs = _identity(entry.dist) if entry.dist else (UNKNOWN, UNKNOWN, "")
     return Plugin(
         name=entry.name, distribution=name, version=version, target=entry.value, needs=needs
     )
@@ -85,10 +86,10 @@ def _identity(distribution: Distribution) -> tuple[str, str, str]:
     """Name, version and need of zoo-core; metadata that cannot be read say "unknown"."""
     try:
         metadata = distribution.metadata  # parsed anew each time that it is asked for
-        name, version = metadata["Name"] or _UNKNOWN, metadata["Version"] or _UNKNOWN
+        name, version = metadata["Name"] or UNKNOWN, metadata["Version"] or UNKNOWN
         requirements = metadata.get_all("Requires-Dist") or ()
     except Exception:  # noqa: BLE001 - the file is missing, or no text, or no metadata
-        return _UNKNOWN, _UNKNOWN, ""
+        return UNKNOWN, UNKNOWN, ""
     return name, version, _need_of_core(requirements)
 
 
