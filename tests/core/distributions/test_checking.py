@@ -46,6 +46,16 @@ def test_a_failed_test_is_shown_with_its_reason(zoo, site, monkeypatch):
     assert out.splitlines()[-1] == "1 passed, 1 failed"
 
 
+def test_a_reason_that_many_tests_fail_for_is_told_once(zoo, site, monkeypatch):
+    broken = {**RESULTS[1], "reason": "cannot be built"}
+    answer(site, monkeypatch, json.dumps([broken, {**broken, "test": "it_learns"}, RESULTS[1]]))
+
+    _, out, _ = zoo("edge")
+
+    whys = [line.partition("failed")[2].strip() for line in out.splitlines()[1:4]]
+    assert whys == ["cannot be built", "for the same reason", "no way"]
+
+
 def test_a_plugin_that_keeps_its_promises_passes(zoo, site, monkeypatch):
     answer(site, monkeypatch, json.dumps(RESULTS[:1]))
 

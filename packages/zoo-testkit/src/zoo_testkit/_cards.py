@@ -45,11 +45,10 @@ class CardContract(Contract[ModelCase]):
 
         counted = _count(case)
 
-        assert counted.num_params == card.num_params, (
-            f"the card says {card.num_params:,} parameters; there are {counted.num_params:,}"
-        )
-        assert round(counted.gmacs * 1e9) == round(card.gmacs * 1e9), (
-            f"the card says {card.gmacs} GMACs; there are {counted.gmacs}"
+        stated = (card.num_params, round(card.gmacs * 1e9))
+        assert stated == (counted.num_params, round(counted.gmacs * 1e9)), (
+            f"the card says {card.num_params:_} parameters and {card.gmacs} GMACs; "
+            f"there are {counted.num_params:_} and {counted.gmacs}"
         )
 
     def test_it_answers_a_batch(self, case: ModelCase) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import click
 
 from zoo.cli._options import json_option
 from zoo.cli._output import print_answer, print_json, print_table
-from zoo.distributions import check_plugin
+from zoo.distributions import CheckResult, check_plugin
 from zoo.registry import default_registry
 
 
@@ -25,7 +26,23 @@ def check(name: str, *, thorough: bool, json_: bool) -> int:
         return bool(counts["failed"])
     print_table(
         ("kind", "name", "test", "outcome", "why"),
-        [(r.kind, r.name, r.test.replace("_", " "), r.outcome, r.reason) for r in results],
+        [
+            (result.kind, result.name, result.test.replace("_", " "), result.outcome, why)
+            for result, why in zip(results, _told_once(results), strict=True)
+        ],
     )
     print_answer("\n" + ", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
     return bool(counts["failed"] or not results)
+
+
+def _told_once(results: Sequence[CheckResult]) -> list[str]:
+    """The reasons; a failure that many tests run into is told at the first of them."""
+    first: dict[str, CheckResult] = {}
+    for result in results:
+        first.setdefault(result.reason, result)
+    return [
+        result.reason
+        if result.outcome != "failed" or first[result.reason] is result
+        else "for the same reason"
+        for result in results
+    ]
