@@ -35,6 +35,13 @@ def test_the_template_is_what_its_own_name_gives(tmp_path):
     assert texts(project) == texts(template)
 
 
+def test_the_name_of_a_distribution_makes_the_plugin_of_that_distribution(tmp_path):
+    project = new_plugin("zoo-edge-net", parent=tmp_path)
+
+    assert project == tmp_path / "zoo-edge-net"
+    assert (project / "src" / "zoo_edge_net" / "edge_net.py").exists()
+
+
 def test_a_folder_that_exists_is_left_alone(tmp_path):
     tmp_path.joinpath("zoo-edge-net").mkdir()
     tmp_path.joinpath("zoo-edge-net", "mine").write_text("mine")

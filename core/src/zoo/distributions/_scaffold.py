@@ -27,7 +27,7 @@ def new_plugin(name: str, *, parent: Path, installed: Collection[str] = ()) -> P
     """Write a plugin project: cards, a small model, a recipe, tests.
 
     Args:
-        name: of the plugin and its model; ``-`` counts as ``_``.
+        name: of the plugin and its model; ``-`` counts as ``_``; ``zoo-`` before it is left out.
         parent: the project is its new folder ``zoo-NAME``.
         installed: names of plugins that are there already.
 
@@ -63,7 +63,7 @@ def _write_whole(project: Path, files: Mapping[str, str]) -> None:
 
 def _checked_name(name: str, installed: Collection[str]) -> str:
     """The name of a plugin, fit to be a module's, a function's and a model's."""
-    plain = name.replace("-", "_")
+    plain = name.removeprefix("zoo-").replace("-", "_")  # which a distribution's name has
     if not _NAME.fullmatch(plain) or len(plain) > _LONGEST:
         raise UsageError(
             f"{name!r} is no name for a plugin",
