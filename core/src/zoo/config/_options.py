@@ -53,7 +53,8 @@ def check_options(
     for key, value in options.items():
         name = f"{section}.{key}"
         if key in provided:
-            problems.append(f"{name} is set by zoo itself; leave it out")
+            by = "zoo itself or the model's card" if section == "model" else "zoo itself"
+            problems.append(f"{name} is set by {by}; leave it out")
         elif key in known:
             checkable[key] = value
         elif not takes_any:
