@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from PIL import Image
 from zoo.cli.data import data
 from zoo.config import DataConfig
 from zoo.data import Resident, Source, SourceCheck, check_source, open_source
+from zoo.errors import DataError
 from zoo.registry import default_registry
+from zoo.structures import Sample
 
 
 def check(path: Path, **options: Callable[[int, int], None]) -> SourceCheck:
@@ -141,6 +144,29 @@ def test_nothing_is_changed(splits: Path) -> None:
     check(splits)
 
     assert {path: path.read_bytes() for path in splits.rglob("*.png")} == before
+
+
+@dataclass(frozen=True)
+class Damaged(Resident):
+    """Of a plugin: no files that zoo knows of, and an image that cannot be read."""
+
+    def load(self, index: int) -> Sample:
+        if index == 1:
+            raise DataError("the second image is damaged")
+        return super().load(index)
+
+
+def test_an_image_that_a_data_set_of_a_plugin_cannot_read_is_listed() -> None:
+    images = torch.arange(3).to(torch.uint8).reshape(3, 1, 1, 1)
+    split = Damaged(name="scans", images=images, targets={"angles_deg": torch.zeros(3)})
+    source = Source(
+        name="scans", layout="registered", splits={"train": split}, classes=(), bad_images={}
+    )
+
+    found = check_source(source)
+
+    assert found.bad_images == {"scans[1]": "the second image is damaged"}
+    assert found.problems == ["1 image cannot be read"]
 
 
 def test_the_command_prints_a_report_and_exits_with_1_on_problems(splits: Path) -> None:
