@@ -22,6 +22,7 @@ def unet() -> Layer:
 
     Command: ``zoo train unet_small`` (the embedded scenes of digits, 6 epochs of 64 px)
     Hardware: 2 CPU cores with bf16
+    Measured: mIoU 0.890, 0.653 after half of it, one run; an epoch costs 18 s of one thread
     """
     return {
         "task": {"loss": "cross-entropy+dice"},
@@ -64,8 +65,10 @@ def membranes() -> Layer:
     Slices have no right way up, so that crops are turned and mirrored as well as bent, the paper's
     elastic deformation.
 
-    Command: ``zoo train unet_small --data membrane/ --recipe membranes``
+    Command: ``zoo train unet_small --data membrane/ --recipe membranes --epochs 50``
     Hardware: 2 CPU cores with bf16
+    Measured: on ISBI 2012, the last 6 of 30 slices held out: pixel accuracy 0.920, Dice of the
+        membranes 0.795, after 300 steps; 14 m 46 s beside other programs (load 12), one run
     """
     return {
         "task": {"loss": "cross-entropy+dice"},
