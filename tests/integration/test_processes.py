@@ -171,7 +171,7 @@ def test_several_processes_train_as_one(tmp_path: Path, processes: int) -> None:
     torch.testing.assert_close(found, weights, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("loss", ["cross-entropy+dice", "focal"])
+@pytest.mark.parametrize("loss", ["cross_entropy+dice", "focal"])
 def test_several_processes_segment_as_one(tmp_path: Path, loss: str) -> None:
     """Shards hold unequal numbers of counted pixels, and of classes on their images."""
     config = settings(

@@ -141,7 +141,7 @@ class FailAt(Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("loss", ["cross-entropy+dice", "border"])
+@pytest.mark.parametrize("loss", ["cross_entropy+dice", "border"])
 @pytest.mark.parametrize("step", [1, 4])
 def test_a_broken_run_resumes_to_the_same_bits(
     tmp_path: Path, folder: Path, registry: Registry, loss: str, step: int
@@ -160,7 +160,7 @@ def test_a_broken_run_resumes_to_the_same_bits(
     assert log_of(tmp_path / "cut")[-1] == log_of(tmp_path / "whole")[-1]
 
 
-@pytest.mark.parametrize("loss", ["cross-entropy", "cross-entropy+dice", "focal", "border"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "cross_entropy+dice", "focal", "border"])
 def test_micro_batches_add_up_to_the_batch(
     tmp_path: Path, folder: Path, registry: Registry, loss: str
 ) -> None:

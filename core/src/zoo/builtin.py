@@ -230,7 +230,7 @@ def default_segmentation_recipe() -> dict[str, dict[str, Any]]:
     Command: ``zoo train MODEL --data FOLDER --recipe default-segmentation``.
     """
     return {
-        "task": {"loss": "cross-entropy+dice"},
+        "task": {"loss": "cross_entropy+dice"},
         "transforms": {"crop": "random", "scale": [0.75, 1.5], "flip": 0.5, "jitter": 0.2},
         "optimizer": {"name": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-2},
         "schedule": {"name": "cosine", "warmup_epochs": 1.0},

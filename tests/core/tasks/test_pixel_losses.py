@@ -24,7 +24,7 @@ def batch(n: int = 5, *, ignored: float = 0.2) -> tuple[Tensor, Tensor]:
 
 
 LOSSES = {
-    "cross-entropy": cross_entropy,
+    "cross_entropy": cross_entropy,
     "weighted": lambda logits, masks: cross_entropy(
         logits, masks, class_weights=torch.tensor([0.2, 1.0, 2.0, 5.0])
     ),

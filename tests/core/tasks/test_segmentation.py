@@ -45,7 +45,7 @@ def alone(batch: Batch, row: int) -> Batch:
     )
 
 
-@pytest.mark.parametrize("loss", ["cross-entropy", "dice", "focal"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "dice", "focal"])
 def test_images_of_several_sizes_count_as_if_each_were_alone(
     hourglass: nn.Module, loss: str
 ) -> None:
@@ -79,7 +79,7 @@ def test_a_batch_of_training_is_one_pass(hourglass: nn.Module) -> None:
     assert seen == [8]
 
 
-@pytest.mark.parametrize("loss", ["cross-entropy", "dice", "cross-entropy+dice", "focal"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "dice", "cross_entropy+dice", "focal"])
 @pytest.mark.parametrize("ignore_index", [IGNORED, 2])
 def test_the_counts_are_known_before_the_forward_pass(
     hourglass: nn.Module, loss: str, ignore_index: int
@@ -105,8 +105,8 @@ def test_an_ignored_class_counts_in_no_loss_and_no_metric(hourglass: nn.Module) 
     ignoring = task(ignore_index=2).step(hourglass, batch)
 
     plain = task().step(hourglass, without)
-    assert float(ignoring.losses["cross-entropy"].total) == float(
-        plain.losses["cross-entropy"].total
+    assert float(ignoring.losses["cross_entropy"].total) == float(
+        plain.losses["cross_entropy"].total
     )
     metric = task(ignore_index=2).metrics("val")["region-scores"]
     metric.update(ignoring.predictions, batch)
@@ -122,7 +122,7 @@ def test_masks_smaller_than_images_leave_a_frame_of_context(valid: nn.Module) ->
     step = task().step(valid, batch)
 
     assert torch.equal(step.predictions, valid(images).argmax(1))
-    assert float(step.losses["cross-entropy"].count) == masks.numel()
+    assert float(step.losses["cross_entropy"].count) == masks.numel()
 
 
 def test_a_sigmoid_head_is_the_softmax_of_zero_and_its_logit(hourglass: nn.Module) -> None:
@@ -139,7 +139,7 @@ def test_a_sigmoid_head_is_the_softmax_of_zero_and_its_logit(hourglass: nn.Modul
 
     assert segmentation.num_classes == 1
     torch.testing.assert_close(
-        step.losses["cross-entropy"].total,
+        step.losses["cross_entropy"].total,
         nn.functional.binary_cross_entropy_with_logits(
             images[:, 0], masks.float(), reduction="sum"
         ),

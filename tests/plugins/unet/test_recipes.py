@@ -50,7 +50,7 @@ RONNEBERGER2015 = {
 # RMSprop 1e-5, momentum 0.999, decay 1e-8, clipped at 1, plateau on Dice with patience 5, batch 1,
 # 5 epochs, a tenth held out, whole images.
 MILESIAL = {
-    "task.loss": "cross-entropy+dice",
+    "task.loss": "cross_entropy+dice",
     "data.val_fraction": 0.1,
     "transforms.crop": "none",
     "transforms.flip": 0.0,

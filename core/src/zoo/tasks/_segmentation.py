@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from zoo.data import Dataset, Transforms
 
 LOSSES = {
-    "cross-entropy": ("cross-entropy",),
+    "cross_entropy": ("cross_entropy",),
     "dice": ("dice",),
-    "cross-entropy+dice": ("cross-entropy", "dice"),
+    "cross_entropy+dice": ("cross_entropy", "dice"),
     "focal": ("focal",),
     "border": ("border",),
 }
@@ -82,8 +82,8 @@ class SegmentationTask(Task):
         *,
         classes: Sequence[str],
         loss: Literal[
-            "cross-entropy", "dice", "cross-entropy+dice", "focal", "border"
-        ] = "cross-entropy",
+            "cross_entropy", "dice", "cross_entropy+dice", "focal", "border"
+        ] = "cross_entropy",
         ignore_index: int = IGNORED,
         head: Literal["softmax", "sigmoid"] = "softmax",
         class_weights: Literal["balanced"] | list[float] | None = None,

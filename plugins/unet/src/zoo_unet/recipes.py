@@ -25,7 +25,7 @@ def unet() -> Layer:
     Measured: mIoU 0.890, 0.653 after half of it, one run; an epoch costs 18 s of one thread
     """
     return {
-        "task": {"loss": "cross-entropy+dice"},
+        "task": {"loss": "cross_entropy+dice"},
         "transforms": {"crop": "random", "scale": [0.5, 2.0], "flip": 0.5},
         "optimizer": {"name": "adamw", "learning_rate": 2e-3, "weight_decay": 1e-2},
         "schedule": {"name": "one_cycle", "peak_at": 0.2},
@@ -71,7 +71,7 @@ def membranes() -> Layer:
         membranes 0.795, after 300 steps; 14 m 46 s beside other programs (load 12), one run
     """
     return {
-        "task": {"loss": "cross-entropy+dice"},
+        "task": {"loss": "cross_entropy+dice"},
         "data": {"image_size": 256},
         "transforms": {
             "crop": "random",
@@ -142,7 +142,7 @@ def milesial() -> Layer:
     epoch has five; images are taken at their own size, there at half of it (resize them first).
     """
     return {
-        "task": {"loss": "cross-entropy+dice"},
+        "task": {"loss": "cross_entropy+dice"},
         "data": {"val_fraction": 0.1},
         "transforms": {"crop": "none", "flip": 0.0},
         "optimizer": {
