@@ -5,7 +5,7 @@ import json
 import pytest
 
 from zoo.cli._main import run
-from zoo.distributions import plan_uninstall, plugin_distributions
+from zoo.distributions import plan_uninstall, plan_upgrade, plugin_distributions
 from zoo.distributions._changes import _requirement
 from zoo.distributions._installed import home_page, origin, resolve_distribution
 from zoo.errors import UnknownNameError, UsageError
@@ -50,6 +50,19 @@ def test_a_plugin_whose_distribution_is_not_known_is_not_removed(site):
 
     with pytest.raises(UsageError, match="no metadata say which distribution 'edge' is of"):
         resolve_distribution("edge")
+
+
+def test_an_upgrade_of_all_leaves_out_what_nobody_can_name(site, monkeypatch):
+    site.install("zoo-edge-net", BROKEN, name="edge")
+    site.install("zoo-far-net", BROKEN, name="far")
+    site.folder.joinpath("zoo_edge_net-0.1.dist-info", "METADATA").unlink()
+    monkeypatch.setattr("zoo.distributions._installer.Installer.preview", lambda *_: [])
+
+    with plan_upgrade() as plan:
+        words = plan.command
+
+    assert "zoo-far-net" in words
+    assert "unknown" not in words
 
 
 def test_a_plugin_name_of_two_distributions_is_refused(site):

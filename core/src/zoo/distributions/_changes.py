@@ -23,6 +23,7 @@ from zoo.distributions._installer import (
 from zoo.distributions._listing import Listing, ListingError, list_afresh
 from zoo.distributions._sources import read_source
 from zoo.errors import UsageError
+from zoo.plugins import UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,9 @@ def plan_upgrade(names: Sequence[str] = (), *, pre: bool = False) -> Iterator[Pl
         UsageError: a name that is no plugin's, or no installer.
         InstallerError: the installer refuses.
     """
-    chosen = [resolve_distribution(name) for name in names] or list(plugin_distributions())
+    chosen = [resolve_distribution(name) for name in names] or [
+        name for name in plugin_distributions() if name != UNKNOWN
+    ]
     requirements, rebuilt, notes = [], [], []
     for name in dict.fromkeys(chosen):
         came_from = origin(name)
