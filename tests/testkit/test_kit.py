@@ -11,7 +11,8 @@ from typing import ClassVar
 import pytest
 
 from zoo.errors import UnknownNameError, UsageError
-from zoo_testkit import DatasetContract, ModelContract, RecipeContract
+from zoo_testkit import DatasetContract, ModelContract, PluginContract, RecipeContract
+from zoo_testkit._contract import Case
 from zoo_testkit._running import run_contract
 
 PLANTED = Path(__file__).parent / "planted"
@@ -38,6 +39,26 @@ def test_a_pattern_names_all_that_match() -> None:
         dataset = "core:cifar*"
 
     assert {case.name for case in Some.contract_cases()} == {"core:cifar10", "core:cifar100"}
+
+
+def test_plugins_are_named_by_patterns_and_lists_as_well() -> None:
+    class Some(PluginContract):
+        plugin = "core re*"
+
+    assert [case.name for case in Some.contract_cases()] == ["core", "resnet"]
+
+
+def test_code_that_ends_the_program_fails_its_test_alone() -> None:
+    class Ending(PluginContract):
+        plugin = "core"
+
+        def test_it_loads(self, case: Case) -> None:
+            raise SystemExit(3)
+
+    results = {result.test: result for result in run_contract(Ending)}
+
+    assert (results["it_loads"].outcome, results["it_loads"].reason) == ("failed", "SystemExit: 3")
+    assert results["factories_can_be_imported"].outcome == "passed"
 
 
 def test_a_pattern_that_nothing_matches_is_told_so() -> None:

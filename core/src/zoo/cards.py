@@ -290,8 +290,9 @@ def _types_of(card_class: type[Card]) -> list[tuple[str, Any, Any]]:
     found = []
     for item in fields(card_class):
         outer, _, inner = str(item.type).partition("[")
-        items = known[inner.partition(",")[0]] if outer == "tuple" else None
-        found.append((item.name, known[outer], items))
+        items = known.get(inner.partition(",")[0]) if outer == "tuple" else None
+        if outer in known:  # a subclass of a plugin may have fields of other types
+            found.append((item.name, known[outer], items))
     return found
 
 

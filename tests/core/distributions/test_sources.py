@@ -16,6 +16,7 @@ from zoo.errors import UsageError
         ("git@example.org:me/t.git", "git+ssh://git@example.org/me/t.git"),
         ("https://example.org/t-1-py3-none-any.whl", "https://example.org/t-1-py3-none-any.whl"),
         ("t @ https://example.org/t.zip", "t @ https://example.org/t.zip"),
+        ("t @ git+https://example.org/t.git", "t @ git+https://example.org/t.git"),
     ],
 )
 def test_names_and_addresses_are_given_to_the_installer(text, requirement):
@@ -38,11 +39,21 @@ def test_a_project_that_does_not_say_its_name_is_left_to_the_installer(tmp_path,
     assert read_source(str(tmp_path)) == Source(str(tmp_path))
 
 
-def test_a_wheel_says_its_name(tmp_path):
-    wheel = tmp_path / "zoo_edge_net-0.1-py3-none-any.whl"
-    wheel.touch()
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("zoo_edge_net-0.1-py3-none-any.whl", "zoo-edge-net"),
+        ("zoo_edge_net-0.1.tar.gz", "zoo-edge-net"),
+        ("zoo-edge-net-0.1.tar.gz", "zoo-edge-net"),
+        ("main.zip", None),
+        ("odd.whl", None),
+    ],
+)
+def test_an_archive_says_its_name(tmp_path, file, name):
+    archive = tmp_path / file
+    archive.touch()
 
-    assert read_source(str(wheel)) == Source(str(wheel), "zoo_edge_net")
+    assert read_source(str(archive)) == Source(str(archive), name)
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,12 @@ def test_the_stem_comes_with_all_the_others_where_it_is_asked_for(registry) -> N
     assert [stage.name for stage in backbone.stages] == ["stem", "fine", "middle", "coarse"]
 
 
+def test_the_stem_comes_with_the_others_up_to_a_stride(registry) -> None:
+    backbone = build_backbone("tiny", with_stem=True, max_stride=7, registry=registry)
+
+    assert [stage.name for stage in backbone.stages] == ["stem", "fine", "middle"]
+
+
 def test_a_models_whole_weights_load_into_what_is_left_of_it(registry) -> None:
     from zoo.checkpoint import load_weights
     from zoo.models import build_model

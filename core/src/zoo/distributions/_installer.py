@@ -183,7 +183,8 @@ def _read_report(file: Path) -> list[tuple[str, str]]:
 
 def _advice(said: str) -> str:
     """What to do where the constraints are in the way."""
-    if not any(name in said for name in PINNED):
+    pinned = pinned_versions()
+    if not any(f"{name}=={number}" in said for name, number in pinned.items()):
         return ""
-    pins = ", ".join(f"{name} {number}" for name, number in pinned_versions().items())
+    pins = ", ".join(f"{name} {number}" for name, number in pinned.items())
     return f"{pins} stay as they are; what wants others needs an environment of its own."

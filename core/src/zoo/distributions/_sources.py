@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
 
 from zoo.errors import UsageError
 
 _PROJECT_FILES = ("pyproject.toml", "setup.py")
 _ARCHIVES = (".whl", ".tar.gz", ".zip")
+_PLAIN_ADDRESS = re.compile(r"[a-z]+://")
+"""Neither ``git+https://`` nor ``name @ https://``."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +62,7 @@ def _repository(text: str) -> str:
     """An address with ``git+`` before it, where it is one of git and does not say so."""
     if text.startswith("git@"):
         return f"git+ssh://{text.replace(':', '/', 1)}"
-    return f"git+{text}" if text.endswith(".git") and not text.startswith("git+") else text
+    return f"git+{text}" if text.endswith(".git") and _PLAIN_ADDRESS.match(text) else text
 
 
 def _project(folder: Path) -> Source:
@@ -69,4 +79,9 @@ def _project(folder: Path) -> Source:
 def _archive(file: Path) -> Source:
     if not file.name.endswith(_ARCHIVES):
         raise UsageError(f"{file} is no wheel or source archive", "It ends in .whl or .tar.gz.")
-    return Source(str(file.resolve()), file.name.partition("-")[0])
+    parse = parse_wheel_filename if file.suffix == ".whl" else parse_sdist_filename
+    try:
+        name = parse(file.name)[0]
+    except (InvalidWheelFilename, InvalidSdistFilename):  # the installer will say what is wrong
+        name = None
+    return Source(str(file.resolve()), name)

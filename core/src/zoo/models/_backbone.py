@@ -90,10 +90,12 @@ def build_backbone(
             f"{name} gives no stage maps, so it cannot be a backbone",
             "Its class needs what zoo.models.StagedModel describes.",
         )
-    if out is None and with_stem:
-        out = [stage.name for stage in model.backbone_stages]
-    if out is None and max_stride is not None:
-        out = [s.name for s in model.backbone_stages if s.stride <= max_stride and s.name != STEM]
+    if out is None:
+        out = [
+            stage.name
+            for stage in model.backbone_stages
+            if (with_stem or stage.name != STEM) and stage.stride <= (max_stride or stage.stride)
+        ]
     stages = _wanted_stages(name, model.backbone_stages, out)
     behind_last = model.backbone_stages[model.backbone_stages.index(stages[-1]) + 1 :]
     whole = model.state_dict()
@@ -114,11 +116,7 @@ def build_backbone(
     return Backbone(module=model, stages=stages)
 
 
-def _wanted_stages(
-    name: str, stages: Sequence[Stage], out: Sequence[str] | None
-) -> tuple[Stage, ...]:
-    if out is None:
-        return tuple(stage for stage in stages if stage.name != STEM)
+def _wanted_stages(name: str, stages: Sequence[Stage], out: Sequence[str]) -> tuple[Stage, ...]:
     known = [stage.name for stage in stages]
     for wanted in out:
         if wanted not in known:

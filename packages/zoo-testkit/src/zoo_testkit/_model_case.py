@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from zoo.cards import ModelCard
+from zoo.cards import FIXED_SIZE, ModelCard
 from zoo.errors import UnknownNameError
 from zoo.models import build_model
 from zoo.plugins import Plugin
@@ -21,7 +21,6 @@ from zoo_testkit._material import Material, gather_material, seeded
 if TYPE_CHECKING:
     from zoo.structures import Batch
 
-FIXED_SIZE = "fixed-size"
 TAGS: Mapping[str, str] = {
     FIXED_SIZE: "test_any_image_size_is_taken",
     "no-classes": "test_num_classes_are_obeyed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import inspect
 from collections.abc import Sequence
 from functools import partial
@@ -56,7 +57,7 @@ class PluginContract(Contract[PluginCase]):
     """A package that describes itself at once, and takes nobody with it.
 
     Attributes:
-        plugin: the name of its entry point, or a pattern.
+        plugin: the name of its entry point, or a pattern of names (``"acme-*"``).
     """
 
     kind = "plugin"
@@ -65,11 +66,11 @@ class PluginContract(Contract[PluginCase]):
     plugin: ClassVar[str]
 
     @classmethod
-    def _names(cls, registry: Registry) -> Sequence[str]:
+    def _matches(cls, registry: Registry, word: str) -> Sequence[str]:
         names = [plugin.name for plugin in registry.plugins]
-        if cls.plugin not in names:
-            raise UnknownNameError("plugin", cls.plugin, names, "See `zoo plugins list`.")
-        return [cls.plugin]
+        if found := fnmatch.filter(names, word):
+            return found
+        raise UnknownNameError("plugin", word, names, "See `zoo plugins list`.")
 
     def test_it_loads(self, case: PluginCase) -> None:
         """Its module can be imported, its hooks are marked and return cards."""

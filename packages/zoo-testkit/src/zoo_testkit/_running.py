@@ -48,12 +48,14 @@ def _run(contract: type[Contract[Any]], case: Case, test: str) -> tuple[Outcome,
         getattr(contract(), test)(case)
     except pytest.skip.Exception as skipped:
         return "not applicable", str(skipped).removeprefix("not applicable: ")
-    except Exception as error:  # noqa: BLE001 - whatever a stranger's code raises
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a stranger's code may even end the program
         return "failed", _in_a_line(error)
     return "passed", ""
 
 
-def _in_a_line(error: Exception) -> str:
+def _in_a_line(error: BaseException) -> str:
     if isinstance(error, ZooError):
         return " ".join(error.cause.split())
     if isinstance(error, AssertionError) and str(error):
