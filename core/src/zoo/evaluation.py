@@ -162,7 +162,12 @@ def _computed(metrics: Mapping[str, Metric]) -> dict[str, float]:
     values: dict[str, float] = {}
     for metric in metrics.values():
         metric.states = metric.over_ranks().states
-        values |= metric.compute()
+        computed = metric.compute()
+        if twice := values.keys() & computed.keys():
+            raise ZooError(
+                f"two metrics compute {', '.join(sorted(twice))}", "Leave one of them out."
+            )
+        values |= computed
     return values
 
 

@@ -48,6 +48,83 @@ def test_another_checkpoint_is_scored_when_it_is_asked_for(tiny_run: Path) -> No
     assert result.confusion == [[0, 2], [3, 0]]
 
 
+SHARE = """
+class Share:
+    states, falling = {}, frozenset()
+
+    def __init__(self, *, classes, threshold=0.5):
+        self.seen = self.red = 0
+
+    def to(self, device): return self
+    def over_ranks(self): return self
+    def details(self): return {}
+
+    def update(self, predictions, batch):
+        self.seen += len(batch)
+        self.red += int(predictions.argmax(1).sum())
+
+    def compute(self):
+        return {KEY: self.red / self.seen}
+
+
+@hookimpl
+def zoo_metrics():
+    from zoo import MetricCard
+    return [MetricCard(
+        name="share", task=TASK, summary="s", factory="zoo_share:Share", keys=(KEY,),
+    )]
+"""
+
+
+@pytest.fixture
+def share(site, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """A plugin with a metric of its own, computed under ``key``."""
+
+    def install(*, key: str = "share_fraction", task: str = "classification") -> None:
+        site.install("zoo-share", f"KEY, TASK = {key!r}, {task!r}\n{SHARE}", name="share")
+        monkeypatch.setenv("ZOO_PLUGINS", "tiny,share")
+        default_registry.cache_clear()
+
+    return install
+
+
+def test_a_metric_of_a_plugin_is_computed_when_it_is_asked_for(
+    tiny_run: Path, zoo: Zoo, share: Callable[..., None]
+) -> None:
+    share()
+
+    code, out, _ = zoo("eval", tiny_run, "--metric", "share", "--json")
+
+    metrics = json.loads(out)["metrics"]
+    assert (code, metrics["share_fraction"], metrics["top1"]) == (0, 0.6, 1.0)
+    assert "share_fraction" not in evaluate(tiny_run).metrics
+
+
+@pytest.mark.parametrize(
+    ("facts", "name", "code", "said"),
+    [
+        ({}, "shar", 2, "unknown metric 'shar'\nDid you mean share?"),
+        ({"task": "angle"}, "share", 2, "share is a metric of angle, and the model does classi"),
+        ({"key": "top1"}, "share", 1, "two metrics compute top1"),
+    ],
+)
+def test_a_metric_that_cannot_be_computed_is_refused(
+    tiny_run: Path,
+    zoo: Zoo,
+    share: Callable[..., None],
+    facts: dict[str, str],
+    name: str,
+    code: int,
+    said: str,
+) -> None:
+    share(**facts)
+
+    outcome = zoo("eval", tiny_run, "--metric", name)
+
+    assert outcome[0] == code
+    assert said in outcome[2]
+
+
 @pytest.mark.parametrize(("split", "images"), [("train", 3), ("val", 5)])
 def test_every_split_can_be_scored(tiny_run: Path, split: str, images: int) -> None:
     result = evaluate(tiny_run, split=split)

@@ -44,6 +44,14 @@ _WIDEST_MATRIX = 30
 @click.option(
     "--confusion", is_flag=True, help="Show how often each class was taken for each other."
 )
+@click.option(
+    "--metric",
+    "more_metrics",
+    multiple=True,
+    metavar="NAME",
+    help="One more metric of `zoo list metrics`; may be repeated.",
+    shell_complete=complete_names("metric"),
+)
 @json_option
 def eval_(
     run: str,

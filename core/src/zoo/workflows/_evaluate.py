@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from zoo import evaluation
+from zoo.cards import MetricCard
 from zoo.config import DataConfig, check_options, load_config
 from zoo.data import Loader, evaluation_batches, open_source
 from zoo.errors import DataError, UnknownNameError, UsageError
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from zoo.inference import ModelRecord
     from zoo.metrics import Metric
     from zoo.registry import Registry
+    from zoo.tasks import Task
 
 _WORDNET_ID = re.compile(r"n\d{8}")
 _SHOWN = 3
@@ -72,6 +75,7 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
     device: str = "auto",
     precision: str = "auto",
     confusion: bool = False,
+    more_metrics: Sequence[str] = (),
     data_options: Mapping[str, Any] | None = None,
     task_options: Mapping[str, Any] | None = None,
     registry: Registry | None = None,
@@ -96,6 +100,7 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         precision: "auto" (that of the run), "fp32", "bf16" or "fp16".
         confusion: the confusion matrix too, where the task has one.
+        more_metrics: names of metrics beside those of the task.
         data_options: keys of the config section ``[data]``: "workers", "on_bad_image", ...
         task_options: replace those of the run ("tile_px", ...).
         registry: default: everything that is installed.
@@ -104,7 +109,7 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
 
     Raises:
         DataError: the data have other classes than the weights, or an image that is damaged.
-        UsageError: the model, weights, data or split do not exist.
+        UsageError: the model, weights, data, split or metric do not exist.
     """
     registry = registry or default_registry()
     message = message or _nobody
@@ -134,7 +139,8 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
     if run is not None and data is None:
         _say_what_changed(RunFolder(run), source, message)
     predictor = _with_classes_of(source, predictor)
-    metrics = dict(predictor.task.metrics("val"))
+    own = dict(predictor.task.metrics("val"))
+    metrics = own | _named_metrics(more_metrics, predictor.task, registry) | own
     if confusion and (matrix := predictor.task.confusion_metric()) is not None:
         metrics["confusion-matrix"] = matrix
     if split is None:
@@ -161,6 +167,28 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
         precision=predictor.precision,
         **_details(metrics, confusion=confusion),
     )
+
+
+def _named_metrics(names: Sequence[str], task: Task, registry: Registry) -> dict[str, Metric]:
+    """Metrics of the registry, with the options of the task that they take (``ignore_index``).
+
+    Raises:
+        UsageError: one is unknown, or reads the predictions of another task.
+    """
+    found = {}
+    for name in names:
+        entry = registry.get("metric", name)
+        wanted = cast(MetricCard, entry.card).task.rpartition(":")[2]
+        if wanted != task.name:
+            raise UsageError(
+                f"{name} is a metric of {wanted}, and the model does {task.name}",
+                f"`zoo list metrics --task {task.name}` shows those that fit.",
+            )
+        factory = registry.load(entry)
+        parameters = inspect.signature(factory).parameters
+        options = {key: value for key, value in task.options().items() if key in parameters}
+        found[entry.card.name] = factory(classes=task.classes, **options)
+    return found
 
 
 def _score(
