@@ -1,9 +1,11 @@
 """Each test of the contract of data sets catches the one that breaks it, and no other does."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from zoo.cards import DatasetCard
 from zoo_testkit import DatasetContract
@@ -43,6 +45,32 @@ def test_an_offender_is_caught_by_the_test_that_is_meant_for_it(
     factory: str, test: str, failures: Callable
 ) -> None:
     assert set(failures(DatasetContract, dataset_card(factory))) == {test}
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Three images of each of two classes."""
+    for number in range(6):
+        path = tmp_path / "photos" / ("cat", "dog")[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (40 * number, 0, 0)).save(path)
+    return tmp_path / "photos"
+
+
+def test_a_data_set_of_what_people_have_is_tested_on_some(photos: Path, failures: Callable) -> None:
+    card = dataset_card("own_folders")
+
+    assert failures(DatasetContract, card, dataset=f"own-folders:{photos}") == {}
+
+
+def test_what_is_wrong_with_a_data_set_of_what_people_have_is_caught(
+    photos: Path, failures: Callable
+) -> None:
+    card = dataset_card("own_folders", classes=3)
+
+    failed = failures(DatasetContract, card, dataset=f"planted:own-folders:{photos}")
+
+    assert set(failed) == {"classes_are_those_of_the_card"}
 
 
 @pytest.mark.parametrize(

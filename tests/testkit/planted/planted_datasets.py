@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from zoo.data import Dataset
+from zoo.data._folders import read_folders
 from zoo.errors import DataError
 from zoo.structures import Sample
 
@@ -95,6 +97,11 @@ def _noisy(sample: Sample) -> Sample:
 def noisy(*, root: Path, download: bool) -> Mapping[str, Stripes]:
     """An image that is another one each time."""
     return _splits(last=_noisy)
+
+
+def own_folders(*, root: Path) -> Mapping[str, Dataset]:
+    """What people have: images in folders of their classes, not split."""
+    return read_folders(root, channels=3)
 
 
 def absent(*, root: Path, download: bool) -> Mapping[str, Stripes]:

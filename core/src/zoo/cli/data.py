@@ -68,7 +68,7 @@ def _print(found: SourceCheck) -> None:
         _print_classes(found)
     _print_list("cannot be read", list(found.bad_images.values()))
     _print_list("in more than one split", [" = ".join(group) for group in found.across_splits])
-    _print_list("in more than one class", [" = ".join(group) for group in found.across_classes])
+    _print_list("with several targets", [" = ".join(group) for group in found.across_classes])
     print_answer("")
     for note in found.notes:
         print_answer(f"note: {note}")

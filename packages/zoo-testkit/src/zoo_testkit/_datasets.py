@@ -11,15 +11,17 @@ import torch
 from torch import Tensor
 
 from zoo.cards import DatasetCard, InputSpec, ModelCard
-from zoo.data import Dataset, read_dataset
+from zoo.data import Dataset, FileDataset, find_dataset, read_dataset
 from zoo.errors import DataError
 from zoo.structures import IGNORED
 from zoo_testkit._contract import Case, Contract, does_not_apply
 from zoo_testkit._material import gather_material, smallest_model
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
+    from zoo.registry import Entry, Registry
     from zoo.structures import Sample
 
 DTYPES = (torch.uint8, torch.uint16, torch.float32)
@@ -27,6 +29,15 @@ DTYPES = (torch.uint8, torch.uint16, torch.float32)
 
 class DatasetCase(Case):
     """A data set under test."""
+
+    @property
+    def entry(self) -> Entry:
+        """Its card and who it comes from; a path may stand behind its name."""
+        return self._found[0]
+
+    @cached_property
+    def _found(self) -> tuple[Entry, Path | None]:
+        return find_dataset(self.name, self.registry) or (super().entry, None)
 
     @property
     def card(self) -> DatasetCard:
@@ -41,7 +52,7 @@ class DatasetCase(Case):
     def open(self) -> Mapping[str, Dataset]:
         """Call the factory; data that are not on this machine end the test."""
         try:
-            return read_dataset(self.entry, self.registry)
+            return read_dataset(self.entry, self.registry, path=self._found[1])
         except DataError as error:
             does_not_apply(f"the data are not here: {error.cause}")
 
@@ -61,7 +72,7 @@ class DatasetContract(Contract[DatasetCase]):
     """Splits that can be read again and again, and targets that fit the classes.
 
     Attributes:
-        dataset: its name, or a pattern of full names.
+        dataset: its name, or a pattern of full names; NAME:PATH where it reads what users have.
         images: of each split that are read.
     """
 
@@ -71,14 +82,23 @@ class DatasetContract(Contract[DatasetCase]):
     dataset: ClassVar[str]
     images: ClassVar[int] = 50
 
+    @classmethod
+    def _matches(cls, registry: Registry, word: str) -> Sequence[str]:
+        found = find_dataset(word, registry)
+        if found is None or found[1] is None:
+            return super()._matches(registry, word)
+        return [f"{found[0].full_name}:{found[1]}"]
+
     def test_splits_are_there(self, case: DatasetCase) -> None:
-        """One to learn from and one to score on, neither of them empty."""
+        """One to learn from and one to score on, or one of files, of which zoo holds some out."""
         splits = case.splits
 
+        assert all(len(dataset) for dataset in splits.values()), "a split is empty"
+        if len(splits) == 1 and isinstance(next(iter(splits.values())), FileDataset):
+            return
         assert splits.keys() <= {"train", "val", "test"}, f"unknown splits: {', '.join(splits)}"
         assert "train" in splits, "there is no train split"
         assert len(splits) > 1, "there is no val or test split"
-        assert all(len(dataset) for dataset in splits.values()), "a split is empty"
 
     def test_classes_are_those_of_the_card(self, case: DatasetCase) -> None:
         """As many as the card says, each with a name of its own, the same in every split."""
@@ -112,7 +132,7 @@ class DatasetContract(Contract[DatasetCase]):
 
     def test_targets_are_in_range(self, case: DatasetCase) -> None:
         """Labels and mask values are indices of classes; other targets are finite."""
-        classes = len(case.splits["train"].classes)
+        classes = len(next(iter(case.splits.values())).classes)
         for place, sample in case.samples():
             for name, target in sample.targets.items():
                 fault = _fault(name, torch.as_tensor(target), classes)

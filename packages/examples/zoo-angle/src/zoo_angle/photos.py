@@ -51,7 +51,7 @@ def dial_photos(*, root: Path) -> dict[str, Photos]:
         sizes_bytes = [(root.parent / name).stat().st_size for name in angles_deg]
     except (OSError, KeyError, TypeError, ValueError) as error:
         cure = "Say --data dial-photos:TABLE.csv, with the columns path and angle_deg."
-        raise DataError(f"{root} is no table of photos: {error!r}", cure) from error
+        raise DataError(f"{root} is no table of photos: {error}", cure) from error
     photos = Photos(
         root=root.parent,
         names=list(angles_deg),
