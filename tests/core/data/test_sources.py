@@ -516,6 +516,10 @@ def test_absolute_paths_are_kept(table: Callable[..., Path], photos: Path, opene
         ("", "lists no images"),
         ("path,label\n", "lists no images"),
         (ROWS + "cat/99.png,tabby\n", "line 5: .*cat/99.png does not exist"),
+        (
+            "picture,truth\n" + ROWS,
+            r"line 1: .*picture does not exist(?s:.*)Columns are named path",
+        ),
         (ROWS + "cat/3.png\n", "line 5: a path and a label are needed"),
         (ROWS + "cat/3.png,\n", "line 5: a path and a label are needed"),
         ("cat/0.png,a\ncat/1.png,a\n", "has 1 class to train on"),

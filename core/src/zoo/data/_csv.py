@@ -151,7 +151,8 @@ def _check_rows(path: Path, rows: list[_Row]) -> None:
         if known is row and not (path.parent / row.name).is_file():
             raise DataError(
                 f"{path}, line {row.line}: {path.parent / row.name} does not exist",
-                f"Paths are relative to {path.parent}.",
+                f"Paths are relative to {path.parent}."
+                + " Columns are named path or image, label or mask, and split." * (row.line == 1),
             )
 
 

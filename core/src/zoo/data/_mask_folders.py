@@ -103,7 +103,10 @@ def masked_splits(
     ]
     if not masks:
         faults = [fault for survey in surveys.values() for fault in survey.faults.values()]
-        raise DataError(f"no mask of {root} can be used: {'; '.join(faults[:_SHOWN])}")
+        raise DataError(
+            f"no mask of {root} can be used: {'; '.join(faults[:_SHOWN])}",
+            "A mask is one page of class numbers, as large as its image, without loss: a PNG file.",
+        )
     classes = classes_of(masks, read_class_names(root))
     return {
         split: MaskedFiles(

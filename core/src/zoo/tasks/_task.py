@@ -126,7 +126,7 @@ class Task(ABC):
                 raise DataError(
                     f"{dataset.describe(0)} has no {' and no '.join(missing)}, which {self.name} is"
                     " learned from",
-                    f"Use other data, such as `zoo list datasets --task {self.name}`, or name the"
+                    f"Use other data (`zoo list datasets --task {self.name}`), or name the"
                     " task of these data: --set task.name=NAME.",
                 )
 
