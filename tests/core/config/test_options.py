@@ -121,6 +121,16 @@ def test_what_zoo_itself_provides_is_nobodys_option():
         check(groups=[])
 
 
+def test_what_the_caller_gives_where_it_is_left_out_is_not_missing():
+    def build(*, width: int, in_channels: int) -> None: ...
+
+    options = {"width": 8}
+
+    assert check_options("model", build, options, defaulted=("in_channels",)) == options
+    with pytest.raises(ConfigError, match=r"^model\.in_channels is missing$"):
+        check_options("model", build, options)
+
+
 def test_all_problems_are_told_at_once_with_their_origins():
     options = {"momentom": 1, "steps": "a", "betas": 3}
     origins = {"optimizer.steps": "recipe", "optimizer.momentom": "command line"}

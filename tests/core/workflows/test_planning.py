@@ -19,9 +19,9 @@ def recipe(name: str, task: str, rate: float) -> RecipeCard:
     )  # fmt: skip
 
 
-def model(name: str, task: str, **facts: Any) -> ModelCard:
+def model(name: str, task: str, *, factory: str = "torch.nn:Flatten", **facts: Any) -> ModelCard:
     return ModelCard(
-        name=name, summary="", task=task, factory="torch.nn:Flatten", num_params=0, gmacs=0, **facts
+        name=name, summary="", task=task, factory=factory, num_params=0, gmacs=0, **facts
     )
 
 
@@ -43,6 +43,10 @@ OURS = {
         model("quick-eye", "gaze", recipe="glance"),
         model("label-net", "classification", recipe="default"),
         model("seer", "classification", weights=(SEEN,)),
+        model(
+            "strict", "classification", factory="torch.nn:Conv2d",
+            options={"out_channels": 1, "kernel_size": 1},
+        ),
     ],
 }  # fmt: skip
 
@@ -74,6 +78,11 @@ def test_a_model_is_trained_by_its_own_recipe_else_by_the_tasks(plan, name, expe
 def test_a_model_on_another_task_is_trained_by_that_tasks_recipe(plan) -> None:
     assert plan("label-net").config.recipe == "core:default"
     assert plan("label-net", task={"name": "gaze"}).config.recipe == "gaze:stare"
+
+
+def test_a_builder_needs_no_default_for_what_zoo_fills_in(plan) -> None:
+    assert plan("strict").in_channels == 3
+    assert plan("strict", model={"name": "strict", "in_channels": 1}).in_channels == 1
 
 
 def test_a_recipe_that_the_user_names_is_taken_whatever_its_task(plan) -> None:

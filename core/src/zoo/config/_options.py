@@ -24,6 +24,7 @@ def check_options(
     options: Mapping[str, Any],
     *,
     provided: Collection[str] = (),
+    defaulted: Collection[str] = (),
     origins: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The options that a factory will be called with, in the types that its signature asks for.
@@ -38,6 +39,7 @@ def check_options(
         function: the factory; a class and a partial function serve too.
         options: as the config has them.
         provided: parameters that the caller gives itself, which are nobody's option.
+        defaulted: options that the caller gives where they are left out.
         origins: by dotted key, for the messages.
 
     Raises:
@@ -62,7 +64,8 @@ def check_options(
             offered = known | (table.model_fields.keys() if table else set())
             problems.append(unknown_key(name, key, section, offered, origins.get(name, "")))
     needed = (key for key in known if parameters[key].default is inspect.Parameter.empty)
-    problems += [f"{section}.{key} is missing" for key in sorted(needed) if key not in options]
+    missing = sorted(set(needed) - options.keys() - set(defaulted))
+    problems += [f"{section}.{key} is missing" for key in missing]
     checked, wrong = _coerce(function, parameters, checkable)
     for key, (value, wanted) in wrong.items():
         name = f"{section}.{key}"

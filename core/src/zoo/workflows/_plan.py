@@ -152,6 +152,7 @@ def check_plan(resolved: ResolvedConfig, registry: Registry) -> RunPlan:
         registry.load(model),
         config.model.options,
         provided={"num_classes", *cast(ModelCard, model.card).options},
+        defaulted=("in_channels",),
         origins=origins,
     )
     return RunPlan(
