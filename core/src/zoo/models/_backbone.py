@@ -43,8 +43,8 @@ class StagedModel(Protocol):
         """
         ...
 
-    # A model whose stages are no submodules of its own (``blocks.5``) also has
-    # ``keep_stages(names)``, which deletes what lies behind the last of them, and the head.
+    # Not in the protocol, since few have it: ``keep_stages(names)``, which deletes what lies behind
+    # the last of them, and the head, where stages are no submodules of the model's own (blocks.5).
 
 
 def build_backbone(
