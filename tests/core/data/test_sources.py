@@ -412,6 +412,7 @@ def test_without_a_path_a_data_set_has_a_folder_of_its_own_in_the_cache(
     ("source", "cause"),
     [
         ("pets:{}/nowhere", "nowhere does not exist"),
+        ("pets:" + 5000 * "x", "x does not exist"),
         ("pets:", "no path after pets:"),
         ("pets:pets:", "no path after pets:pets:"),
         ("drawn:{}", "pets:drawn reads no files"),

@@ -124,6 +124,11 @@ class ImageFiles(FileDataset):
         )
 
 
+def exists(path: Path) -> bool:
+    """``Path.exists`` raises for a name that is too long."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
 def find_images(folder: Path) -> list[str]:
     """Image files under a folder, by their suffix, in natural order, as relative names.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from zoo.cache import cache_folder
 from zoo.data._dataset import Splits
+from zoo.data._files import exists
 from zoo.data._layouts import LAYOUTS
 from zoo.errors import DataError, UnknownNameError
 
@@ -67,7 +68,7 @@ def read_dataset(
             f"{entry.full_name} reads no files, so it has nothing to do with {path}",
             f"Leave the path out, or say which layout it has: {', '.join(LAYOUTS)}.",
         )
-    if path is not None and not path.exists() and not download:
+    if path is not None and not exists(path) and not download:
         raise DataError(f"{path} does not exist", f"Give a path that {entry.full_name} can read.")
     root = path or cache_folder() / "data" / entry.card.name
     given = {"root": root, "download": download}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ import numpy as np
 from zoo.cards import DatasetCard
 from zoo.config import DataConfig
 from zoo.data._dataset import Dataset, Splits
-from zoo.data._files import FileDataset
+from zoo.data._files import FileDataset, exists
 from zoo.data._layouts import LAYOUTS, recognise
 from zoo.data._masked_files import MaskedFiles
 from zoo.data._named import find_dataset, read_dataset
@@ -136,7 +135,7 @@ def open_source(
             undivided=undivided,
         )
     path = Path(source).expanduser()
-    if not _exists(path):
+    if not exists(path):
         raise _nothing_found(source, registry)
     return _open_path(path, recognise(path), data, message, channels, undivided)
 
@@ -152,7 +151,7 @@ def _open_named(
     channels: int,
     undivided: bool,
 ) -> Source:
-    if path is None and _exists(Path(source)):
+    if path is None and exists(Path(source)):
         message(f"{source} is the registered data set; for the path, say ./{source}")
     splits = read_dataset(entry, registry, path=path, download=data.download)
     card = cast(DatasetCard, entry.card)
@@ -163,15 +162,10 @@ def _open_named(
     return replace(found, place=place)
 
 
-def _exists(path: Path) -> bool:
-    """``Path.exists`` raises for a name that is too long."""
-    return os.path.exists(path)  # noqa: PTH110
-
-
 def _open_path(
     path: Path, layout: str, data: DataConfig, message: Message, channels: int, undivided: bool
 ) -> Source:
-    if not _exists(path):
+    if not exists(path):
         raise DataError(
             f"{path} does not exist", "Check the path; data that have moved are named by --data."
         )
@@ -259,7 +253,7 @@ def _nothing_found(source: str, registry: Registry) -> UnknownNameError:
     layouts = " or ".join(f"{name}:PATH" for name in LAYOUTS)
     return UnknownNameError(
         "data source",
-        head if head and _exists(Path(path)) else source,
+        head if head and exists(Path(path)) else source,
         [*names, *LAYOUTS] if head else names,
         f"It is no path either. Registered: {', '.join(sorted(names)) or 'none'}. A path may be a"
         f" folder or a .csv, and {layouts} says which.",
