@@ -614,7 +614,7 @@ def test_the_check_counts_images_and_pixels_of_each_class(folder: Path, opened: 
     assert sum(split.classes["foreground"] for split in splits) == 3
     assert sum(split.pixels["foreground"] for split in splits) == 24 + 24 + 12
     assert sum(split.pixels["ignored"] for split in splits) == 12
-    assert found.notes[0] == "in the masks: 0 background, 1 foreground, 255 ignored"
+    assert found.notes[0] == "numbers in masks mean: 0 background, 1 foreground, 255 ignored"
 
 
 def test_what_the_numbers_mean_is_said_when_data_are_opened(folder: Path) -> None:
@@ -624,7 +624,7 @@ def test_what_the_numbers_mean_is_said_when_data_are_opened(folder: Path) -> Non
 
     assert said[:2] == [
         "Every mask is read once, to see what its numbers mean.",
-        "In the masks: 0 background, 1 foreground, 255 ignored.",
+        "Numbers in masks mean: 0 background, 1 foreground, 255 ignored.",
     ]
 
 

@@ -265,7 +265,7 @@ def _problems(
 def _notes(
     splits: Mapping[str, SplitCheck], repeated: int, masks: Sequence[MaskedFiles]
 ) -> list[str]:
-    notes = [f"in the masks: {masks[0].mask_classes.described()}"] if masks else []
+    notes = [f"numbers in masks mean: {masks[0].mask_classes.described()}"] if masks else []
     if repeated:
         notes.append(f"{_count(repeated, 'file')} repeated within a split and class")
     for split, check in splits.items():

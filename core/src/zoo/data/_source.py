@@ -14,7 +14,7 @@ import numpy as np
 from zoo.cards import DatasetCard
 from zoo.config import DataConfig
 from zoo.data._dataset import Dataset, Splits
-from zoo.data._files import FileDataset, exists
+from zoo.data._files import FileDataset, exists, path_of
 from zoo.data._layouts import LAYOUTS, recognise
 from zoo.data._masked_files import MaskedFiles
 from zoo.data._named import find_dataset, read_dataset
@@ -121,7 +121,7 @@ def open_source(
     """
     layout, _, path_text = source.partition(":")
     if layout in LAYOUTS and path_text:
-        path = Path(path_text).expanduser()
+        path = path_of(path_text)
         return _open_path(path, layout, data, message, channels, undivided)
     named = find_dataset(source, registry)
     if named is not None:
@@ -134,7 +134,7 @@ def open_source(
             channels=channels,
             undivided=undivided,
         )
-    path = Path(source).expanduser()
+    path = path_of(source)
     if not exists(path):
         raise _nothing_found(source, registry)
     return _open_path(path, recognise(path), data, message, channels, undivided)
