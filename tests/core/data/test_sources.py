@@ -324,6 +324,8 @@ def test_a_name_that_is_nothing_is_answered_with_near_names(opened: Opener) -> N
 def test_a_path_that_is_nothing_is_named(tmp_path: Path, opened: Opener) -> None:
     with pytest.raises(UnknownNameError, match="nowhere"):
         opened(tmp_path / "nowhere")
+    with pytest.raises(UnknownNameError, match="~nobody-is-called-so"):
+        opened("~nobody-is-called-so/photos")
     with pytest.raises(UnknownNameError, match="xxx"):
         opened("x" * 5000)
     with pytest.raises(DataError, match="nowhere does not exist"):

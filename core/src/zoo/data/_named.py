@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from zoo.cache import cache_folder
 from zoo.data._dataset import Splits
-from zoo.data._files import exists
+from zoo.data._files import exists, path_of
 from zoo.data._layouts import LAYOUTS
 from zoo.errors import DataError, UnknownNameError
 
@@ -42,7 +42,7 @@ def find_dataset(source: str, registry: Registry) -> tuple[Entry, Path | None] |
             return entry, None
         if not path:
             raise DataError(f"there is no path after {source}", "Leave the last colon out.")
-        return entry, Path(path).expanduser()
+        return entry, path_of(path)
     return None
 
 

@@ -178,7 +178,7 @@ def _open_path(
         raise DataError(f"{place} cannot be read: {error.strerror}", "Check the path.") from error
     first = next(iter(splits.values()))
     if isinstance(first, MaskedFiles):
-        message(f"In the masks: {first.mask_classes.described()}.")
+        message(f"Numbers in masks mean: {first.mask_classes.described()}.")
     name = path.resolve().stem if path.is_file() else path.resolve().name
     found = _finish(name or "data", layout, splits, data, message, channels, undivided=undivided)
     return replace(found, place=f"{layout}:{path.absolute()}")
