@@ -104,7 +104,7 @@ TRAIN = [
     ("train resnet20 resnet32", "unexpected extra argument (resnet32)"),
     ("train nobody:resnet20", "unknown plugin 'nobody'"),
     ("train resnet20 --data digts", "Did you mean digits?"),
-    ("train resnet20 --data digits:x", "unknown"),
+    ("train resnet20 --data digits:x", "reads no files"),
     ("train resnet20 --data digit-scenes", "has no labels, which classification is learned from"),
     ("train resnet20 --recipe smal", "Did you mean small"),
     ("train resnet20 --set optimizer.name=adanw", "Did you mean adamw"),
