@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from zoo.data._dataset import Dataset
-from zoo.data._decode import image_header
+from zoo.data._decode import image_content, image_header
 from zoo.data._files import FileDataset, ImageFiles
 from zoo.data._masked_files import MaskedFiles
 from zoo.data._source import Source
@@ -156,7 +156,7 @@ def _inspect_file(split: str, dataset: Dataset, index: int) -> _Image:
     try:
         width, height, mode = image_header(path)
         truth, pixels = _truth(dataset.load(index))
-        content = hashlib.sha256(path.read_bytes()).digest()
+        content = hashlib.sha256(image_content(path)).digest()
     except (DataError, OSError) as error:
         fault = error.cause if isinstance(error, DataError) else str(error)
         own = {int(dataset.labels[index]): 1} if isinstance(dataset, ImageFiles) else {}
@@ -266,6 +266,7 @@ def _notes(
     splits: Mapping[str, SplitCheck], repeated: int, masks: Sequence[MaskedFiles]
 ) -> list[str]:
     notes = [f"numbers in masks mean: {masks[0].mask_classes.described()}"] if masks else []
+    notes += masks[0].notes if masks else []
     if repeated:
         notes.append(f"{_count(repeated, 'file')} repeated within a split and class")
     for split, check in splits.items():

@@ -12,6 +12,7 @@ import torch
 from zoo.data._files import FileDataset, ImageFiles, natural_key
 from zoo.data._folders import SPLIT_NAMES, size_bytes
 from zoo.data._mask_folders import Pairs, masked_splits
+from zoo.data._pages import split_page
 from zoo.errors import DataError
 
 _PATH_HEADERS = ("path", "file", "filename", "file_name", "filepath", "image", "image_path", "img")
@@ -148,7 +149,7 @@ def _check_rows(path: Path, rows: list[_Row]) -> None:
                 f" {known.label!r} in {known.split} and as {row.label!r} in {row.split}",
                 "Keep one of the lines.",
             )
-        if known is row and not (path.parent / row.name).is_file():
+        if known is row and not split_page(path.parent / row.name)[0].is_file():
             raise DataError(
                 f"{path}, line {row.line}: {path.parent / row.name} does not exist",
                 f"Paths are relative to {path.parent}."

@@ -4,7 +4,8 @@ What each kind of file becomes:
 
 - EXIF orientation is applied.
 - Transparency is laid on white, unless 4 channels are asked for.
-- Of an animation, the first frame.
+- Of an animation or a stack, the first frame; of a path like ``stack.tif[12]``, that page, and
+  nothing else of the file is read.
 - 16 bits a channel are scaled to 8 (65535 becomes 255), never clipped.
 - Floats must lie within 0 and 1, and are scaled by 255; other floats, and 32-bit integers, have no
   agreed white, and are refused.
@@ -17,13 +18,12 @@ Whatever Pillow says or does, its global state stays as it is and its warnings s
 from __future__ import annotations
 
 import io
-import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -31,6 +31,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from zoo.data._pages import page_name, split_page
+from zoo.data._quiet_pillow import quiet_pillow
 from zoo.errors import DataError
 
 MAX_PIXELS = 100_000_000
@@ -62,7 +64,7 @@ def decode_image(
     """Decode an image.
 
     Args:
-        source: the file, or its content.
+        source: the file, a page of it, or its content.
         channels: 1 for grey, 3 for RGB, 4 for RGBA.
         max_pixels: above which the image is refused.
 
@@ -75,10 +77,8 @@ def decode_image(
     if channels not in _MODES:
         raise DataError(f"images have no {channels} channels", "Use 1 (grey), 3 (RGB) or 4 (RGBA).")
     name = "image" if isinstance(source, bytes) else str(source)
-    content = source if isinstance(source, bytes) else read_bytes(source)
     try:
-        with quiet_pillow():
-            image = open_image(content, name, max_pixels)
+        with quiet_pillow(), opened(source, max_pixels) as image:
             _check_white(image, name)
             pixels = np.array(_to_mode(upright(image), _MODES[channels]))
     except DataError:
@@ -96,8 +96,7 @@ def image_header(path: Path) -> tuple[int, int, str]:
     Raises:
         DataError: the file is no image.
     """
-    with quiet_pillow():
-        image = open_image(read_bytes(path), str(path), MAX_PIXELS)
+    with quiet_pillow(), opened(path) as image:
         return image.width, image.height, image.mode
 
 
@@ -107,13 +106,64 @@ def upright_size(path: Path) -> tuple[int, int]:
     Raises:
         DataError: the file is no image.
     """
-    with quiet_pillow():
-        image = open_image(read_bytes(path), str(path), MAX_PIXELS)
+    with quiet_pillow(), opened(path) as image:
         turned = image.getexif().get(_ORIENTATION, 1) in _TURNED
     return (image.width, image.height) if turned else (image.height, image.width)
 
 
+def count_pages(path: Path) -> int:
+    """Of a TIFF file.
+
+    Raises:
+        DataError: the file is no image, or is cut off.
+    """
+    try:
+        with quiet_pillow(), opened(path.with_name(page_name(path.name, 0))) as image:
+            return int(getattr(image, "n_frames", 1))
+    except DataError:
+        raise
+    except Exception as error:  # readers of broken files raise nearly anything
+        raise damaged(str(path), error) from error
+
+
+def image_content(path: Path) -> bytes:
+    """What is equal where two images are: the bytes of a file, the pixels of a page.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    if split_page(path)[1] is None:
+        return read_bytes(path)
+    with quiet_pillow(), opened(path) as image:
+        return repr(image.size).encode() + image.tobytes()
+
+
 _SKIP = "Repair or remove it, or leave bad images out with --on-bad-image skip."
+
+
+@contextmanager
+def opened(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+    """An image with its header read and nothing decoded.
+
+    Args:
+        source: the file, a page of it, or its content.
+        max_pixels: above which the image is refused.
+
+    Raises:
+        DataError: it cannot be read, or is no image.
+    """
+    name = "image" if isinstance(source, bytes) else str(source)
+    path, page = (None, None) if isinstance(source, bytes) else split_page(source)
+    if path is None or page is None:
+        content = source if isinstance(source, bytes) else read_bytes(source)
+        yield _open_image(io.BytesIO(content), name, max_pixels)
+        return
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    with file:
+        yield _turn_to(_open_image(file, name, max_pixels), page, name, max_pixels)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -124,28 +174,47 @@ def read_bytes(path: Path) -> bytes:
     """
     try:
         return path.read_bytes()
-    except FileNotFoundError:
-        link = " (a link to nothing)" if path.is_symlink() else ""
-        raise DataError(f"{path} does not exist{link}", _SKIP) from None
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}", _SKIP) from error
+        raise _unreadable(path, error) from error
 
 
-def open_image(content: bytes, name: str, max_pixels: int) -> Image.Image:
-    """The image with its header read and nothing decoded."""
-    if not content:
+def _unreadable(path: Path, error: OSError) -> DataError:
+    if isinstance(error, FileNotFoundError):
+        link = " (a link to nothing)" if path.is_symlink() else ""
+        return DataError(f"{path} does not exist{link}", _SKIP)
+    return DataError(f"{path} cannot be read: {error.strerror or error}", _SKIP)
+
+
+def _open_image(file: BinaryIO, name: str, max_pixels: int) -> Image.Image:
+    start = file.read(16)
+    if not start:
         raise DataError(f"{name} is empty (0 bytes)", _SKIP)
+    file.seek(0)
     try:
-        image = Image.open(io.BytesIO(content), formats=_formats())
+        image = Image.open(file, formats=_formats())
     except Image.DecompressionBombError as error:
         raise DataError(f"{name}: {_in_a_line(error)}", _SKIP) from None
     except UnidentifiedImageError:
-        start = content[:16].decode("latin-1").encode("ascii", "backslashreplace").decode()
+        seen = start.decode("latin-1").encode("ascii", "backslashreplace").decode()
         raise DataError(
-            f"{name} is no image that can be read; it begins with {start!r}", _SKIP
+            f"{name} is no image that can be read; it begins with {seen!r}", _SKIP
         ) from None
     except Exception as error:  # readers of broken headers raise nearly anything
         raise damaged(name, error) from error
+    return _of_bounded_size(image, name, max_pixels)
+
+
+def _turn_to(image: Image.Image, page: int, name: str, max_pixels: int) -> Image.Image:
+    try:
+        image.seek(page)
+    except EOFError:
+        raise DataError(f"{name} is a page that the file has not", "Count pages from 0.") from None
+    except Exception as error:  # readers of broken headers raise nearly anything
+        raise damaged(name, error) from error
+    return _of_bounded_size(image, name, max_pixels)
+
+
+def _of_bounded_size(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
     if image.width * image.height > max_pixels:
         raise DataError(
             f"{name} has {image.width} x {image.height} px, more than {max_pixels:,} in all", _SKIP
@@ -215,31 +284,3 @@ def damaged(name: str, error: Exception) -> DataError:
 
 def _in_a_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
-
-
-_quiet_lock = threading.Lock()
-_quiet_depth = 0
-_quiet_scope: warnings.catch_warnings[None] | None = None
-
-
-@contextmanager
-def quiet_pillow() -> Iterator[None]:
-    """Ignore the warnings of Pillow's own modules, and of nobody else, in any number of threads.
-
-    ``catch_warnings`` alone is not safe with threads: it would put back the filters of another.
-    """
-    global _quiet_depth, _quiet_scope  # noqa: PLW0603
-    with _quiet_lock:
-        if _quiet_depth == 0:
-            _quiet_scope = warnings.catch_warnings()
-            _quiet_scope.__enter__()
-            warnings.filterwarnings("ignore", module=r"PIL(\.|$)")
-        _quiet_depth += 1
-    try:
-        yield
-    finally:
-        with _quiet_lock:
-            _quiet_depth -= 1
-            if _quiet_depth == 0 and _quiet_scope is not None:
-                _quiet_scope.__exit__(None, None, None)
-                _quiet_scope = None

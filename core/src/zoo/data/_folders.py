@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from zoo.data._files import ImageFiles, find_images, natural_key, subfolders
+from zoo.data._pages import split_page
 from zoo.errors import DataError
 
 SPLIT_NAMES = {
@@ -108,9 +109,9 @@ def _read_split(
 
 
 def size_bytes(path: Path) -> int:
-    """Of a file; 0 for a link to nothing, which decoding then reports."""
+    """Of a file, or of that which a page is in; 0 for a link to nothing: decoding reports it."""
     try:
-        return os.stat(path).st_size  # noqa: PTH116
+        return os.stat(split_page(path)[0]).st_size  # noqa: PTH116
     except OSError:
         return 0
 

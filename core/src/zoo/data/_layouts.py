@@ -9,14 +9,15 @@ from zoo.data._csv import read_csv
 from zoo.data._files import FileDataset, find_images, subfolders
 from zoo.data._folders import read_folders
 from zoo.data._mask_folders import holds_masks, read_mask_folders
+from zoo.data._stacks import holds_stacks, read_stacks
 from zoo.errors import DataError
 
 LAYOUTS: dict[str, Callable[..., Mapping[str, FileDataset]]] = {
     "folders": read_folders,
     "csv": read_csv,
     "masks": read_mask_folders,
+    "stacks": read_stacks,
 }
-
 """By name, as in ``layout:path``; each is called with the path and the channels to decode to."""
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
@@ -44,6 +45,8 @@ def recognise(path: Path) -> str:
             if packed
             else f"Give a folder of class folders, or csv:{path} if it lists path and label.",
         )
+    if holds_stacks(path):
+        return "stacks"
     if holds_masks(path):
         return "masks"
     folders = {folder.name.lower() for folder in subfolders(path)}
@@ -61,6 +64,6 @@ def recognise(path: Path) -> str:
         f"the layout of {path} is not recognised: it has no class folders"
         + (f", and {len(loose)} images in no folder" if loose else ""),
         "Looked for train/CLASS/*.jpg with val, valid, validation or test beside train, for"
-        " CLASS/*.jpg, for images/ with masks/, and for a .csv file."
+        " CLASS/*.jpg, for images/ with masks/, for images.tif with masks.tif, and for a .csv file."
         + (f" Did you mean {tables[0]}?" if tables else ""),
     )

@@ -8,8 +8,8 @@ What each kind of file becomes:
 - An alpha channel must be opaque everywhere; anything else is a cut-out, and no mask.
 - Floats and 32-bit integers must be whole numbers from 0 to 65535.
 - EXIF orientation is applied, as it is to the image.
-- Formats that may lose values (JPEG, WebP, AVIF, JPEG 2000), files of several pages, and other
-  colour spaces are refused.
+- Formats that may lose values (JPEG, WebP, AVIF, JPEG 2000), files of several pages whose name says
+  none, and other colour spaces are refused.
 """
 
 from __future__ import annotations
@@ -20,14 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from zoo.data._decode import (
-    MAX_PIXELS,
-    damaged,
-    open_image,
-    quiet_pillow,
-    read_bytes,
-    upright,
-)
+from zoo.data._decode import damaged, opened, upright
+from zoo.data._pages import split_page
+from zoo.data._quiet_pillow import quiet_pillow
 from zoo.errors import DataError
 
 COLOUR = 1 << 24
@@ -45,15 +40,13 @@ Values = NDArray[np.int32]
 
 
 def decode_mask(path: Path) -> Values:
-    """The numbers in a mask file: (h, w) int32, values, or colours with ``COLOUR`` added.
+    """The numbers in a mask file or a page: (h, w) int32, values, or colours with ``COLOUR`` added.
 
     Raises:
         DataError: naming the file and what is wrong with it.
     """
-    content = read_bytes(path)
     try:
-        with quiet_pillow():
-            image = open_image(content, str(path), MAX_PIXELS)
+        with quiet_pillow(), opened(path) as image:
             _check_format(image, path)
             return _numbers(upright(image), path)
     except DataError:
@@ -71,8 +64,12 @@ def _check_format(image: Image.Image, path: Path) -> None:
             ' Image.open(f).convert("L").point(lambda v: 255 * (v >= 128)).save(...).',
         )
     pages = getattr(image, "n_frames", 1)
-    if pages > 1:
-        raise DataError(f"{path} holds {pages} pages", "Write a file for each mask.")
+    if pages > 1 and split_page(path)[1] is None:
+        raise DataError(
+            f"{path} holds {pages} pages",
+            "Write a file for each mask, or put images.tif and masks.tif, which have a page for"
+            " each image, into a folder of their own.",
+        )
 
 
 def _numbers(image: Image.Image, path: Path) -> Values:

@@ -35,6 +35,7 @@ class MaskedFiles(FileDataset):
         faults: what is wrong with the masks that cannot be used, by the image's name.
         pixels: of each class on each image, (n, k + 1); the last column counts ignored ones.
         unused_masks: files that are the mask of no image.
+        notes: what one should know of all splits' files.
     """
 
     truth_word: ClassVar[str] = "mask"
@@ -45,6 +46,7 @@ class MaskedFiles(FileDataset):
     pixels: NDArray[np.int64]
     faults: Mapping[str, str] = field(default_factory=dict)
     unused_masks: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     def load(self, index: int) -> Sample:
         """Decode one image and its mask, (h, w) uint8 of class numbers."""

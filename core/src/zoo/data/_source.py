@@ -169,7 +169,7 @@ def _open_path(
         raise DataError(
             f"{path} does not exist", "Check the path; data that have moved are named by --data."
         )
-    if layout == "masks":
+    if layout in ("masks", "stacks"):
         message("Every mask is read once, to see what its numbers mean.")
     try:
         splits = LAYOUTS[layout](path, channels=channels)
@@ -179,6 +179,8 @@ def _open_path(
     first = next(iter(splits.values()))
     if isinstance(first, MaskedFiles):
         message(f"Numbers in masks mean: {first.mask_classes.described()}.")
+        for note in first.notes:
+            message(f"{note}.")
     name = path.resolve().stem if path.is_file() else path.resolve().name
     found = _finish(name or "data", layout, splits, data, message, channels, undivided=undivided)
     return replace(found, place=f"{layout}:{path.absolute()}")
