@@ -568,6 +568,59 @@ def test_pascal_voc_has_the_splits_of_its_lists(tmp_path: Path, opened: Opener) 
     }
 
 
+@pytest.fixture
+def by_class(tmp_path: Path) -> Path:
+    """Four images with masks in two class folders; the last image shows no dog."""
+    for number in range(4):
+        save_image(tmp_path / f"images/{number}.png", number)
+        save(tmp_path / f"masks/cat/{number}.png", values(0, 255, 0, 0))
+        save(tmp_path / f"masks/dog/{number}.png", values(0, 0, 1, 0))
+    (tmp_path / "masks/dog/3.png").unlink()
+    return tmp_path
+
+
+def test_masks_with_a_file_for_each_class_become_one(by_class: Path, opened: Opener) -> None:
+    source = opened(by_class)
+
+    masks = masks_of(source)
+
+    assert source.classes == ("background", "cat", "dog")
+    assert (
+        names_of(source)["val"].items()
+        <= {f"images/{n}.png": f"masks/*/{n}.png" for n in range(4)}.items()
+    )
+    assert masks["images/0.png"].tolist() == values(0, 1, 2, 0).tolist()
+    assert masks["images/3.png"].tolist() == values(0, 1, 0, 0).tolist()
+    assert check_source(source).problems == []
+
+
+@pytest.mark.parametrize(
+    ("mask", "cause"),
+    [
+        (values(0, 1, 0, 0), "dog/3.png claims 12 px that cat claims as well"),
+        (values(0, 0, 1, 2), "dog/3.png has the number 1 beside 0 and 2"),
+        (values(0, 1).T.copy(), "differ in size, .*dog/3.png"),
+    ],
+)
+def test_files_of_classes_that_do_not_make_one_mask_are_named(
+    by_class: Path, opened: Opener, mask: Values, cause: str
+) -> None:
+    save(by_class / "masks/dog/3.png", mask)
+    source = opened(by_class)
+
+    with pytest.raises(DataError, match=cause):
+        SegmentationTask(classes=source.classes).check_data(source.splits)
+
+
+def test_splits_have_the_same_class_folders(tmp_path: Path, opened: Opener) -> None:
+    for split, name in (("train", "cat"), ("val", "dog")):
+        save_image(tmp_path / f"{split}/images/0.png")
+        save(tmp_path / f"{split}/masks/{name}/0.png", values(0, 1))
+
+    with pytest.raises(DataError, match="different class folders: cat and dog"):
+        opened(tmp_path)
+
+
 def test_a_table_of_images_and_masks_is_read_with_its_splits(folder: Path, opened: Opener) -> None:
     lines = ["image,mask,split"]
     lines += [f"images/{n}.png,masks/{n}.png,{'val' if n else 'train'}" for n in range(4)]

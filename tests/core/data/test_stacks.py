@@ -233,6 +233,13 @@ def test_a_page_of_another_size_is_named_and_can_be_left_out(folder: Path) -> No
     }
 
 
+def test_a_stack_alone_is_told_to_be_given_by_its_folder(folder: Path) -> None:
+    with pytest.raises(DataError, match=r"train-volume\.tif is one file") as caught:
+        opened(folder / "train-volume.tif")
+
+    assert "Give its folder" in caught.value.cure
+
+
 def test_a_page_that_a_file_has_not_is_refused(folder: Path) -> None:
     with pytest.raises(DataError, match=r"train-volume.tif\[5\] is a page that the file has not"):
         decode_image(folder / "train-volume.tif[5]")

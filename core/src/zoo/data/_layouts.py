@@ -38,13 +38,7 @@ def recognise(path: Path) -> str:
     if path.is_file():
         if path.suffix.lower() in (".csv", ".tsv"):
             return "csv"
-        packed = path.suffix.lower() in _ARCHIVES
-        raise DataError(
-            f"{path} is neither a folder nor a .csv or .tsv file",
-            "Unpack it, and give the folder."
-            if packed
-            else f"Give a folder of class folders, or csv:{path} if it lists path and label.",
-        )
+        raise _no_source(path)
     if holds_stacks(path):
         return "stacks"
     if holds_masks(path):
@@ -66,4 +60,21 @@ def recognise(path: Path) -> str:
         "Looked for train/CLASS/*.jpg with val, valid, validation or test beside train, for"
         " CLASS/*.jpg, for images/ with masks/, for images.tif with masks.tif, and for a .csv file."
         + (f" Did you mean {tables[0]}?" if tables else ""),
+    )
+
+
+def _no_source(file: Path) -> DataError:
+    """What to say of a file that holds no data set, by what it seems to be."""
+    suffix = file.suffix.lower()
+    if suffix in (".tif", ".tiff"):
+        return DataError(
+            f"{file} is one file",
+            "Give its folder; a stack of images has a stack of masks beside it, as"
+            " train-volume.tif has train-labels.tif, or images.tif has masks.tif.",
+        )
+    return DataError(
+        f"{file} is neither a folder nor a .csv or .tsv file",
+        "Unpack it, and give the folder."
+        if suffix in _ARCHIVES
+        else f"Give a folder of class folders, or csv:{file} if it lists path and label.",
     )

@@ -5,6 +5,7 @@
 ``train/images/``, ``train/masks/``, ...  splits with both folders in each
 ``train/`` beside ``train_masks/``, ...   splits with a folder of masks beside each
 ``JPEGImages/``, ``SegmentationClass/``   Pascal VOC, with the splits of ``ImageSets``
+``images/`` beside ``masks/CLASS/``       a folder of masks for each class
 ``a.jpg`` beside ``a_mask.png``           both in one folder, or in ``train``, ``val``, ``test``
 ========================================  ======================================================
 
@@ -13,16 +14,18 @@ A mask belongs to the image of its own name, or of its name without one of ``MAR
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from zoo.data._class_masks import mask_size_bytes, merged_mask, merged_names
 from zoo.data._files import find_images, loose_images, subfolders
 from zoo.data._folders import size_bytes, split_folders
-from zoo.data._mask_classes import read_class_names
+from zoo.data._mask_classes import MaskClasses, read_class_names
+from zoo.data._mask_names import MARKS, match_masks, stem_of, without_mark
 from zoo.data._masked_files import MaskedFiles, classes_of, survey_masks
 from zoo.errors import DataError
+from zoo.structures import IGNORED
 
 _IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages")
 _MASK_FOLDERS = (
@@ -30,13 +33,6 @@ _MASK_FOLDERS = (
     *("annotations", "ground_truth", "groundtruth", "gt"),
 )
 _BESIDE = ("_masks", "_mask", "_labels", "_annotations", "_gt")
-MARKS = (
-    *("_mask", "-mask", "_masks", "_seg", "_segmentation", "_label", "_labels", "_gt"),
-    *("_labelids", "_gtfine_labelids", "_groundtruth", "_annotation", "_l"),
-)
-"""What the name of a mask may have behind its image's, whatever their case."""
-_IMAGE_MARKS = ("_leftimg8bit", "_image", "_img", "_sat")
-_IMAGE_STARTS, _MASK_STARTS = ("image_", "img_"), ("mask_", "label_", "gt_")
 _SHOWN = 3
 
 
@@ -51,10 +47,14 @@ class _Pool:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Names of images and their masks ("" for none), and masks that are of no image."""
+    """Names of images and their masks ("" for none), and masks that are of no image.
+
+    ``class_names`` are of class folders, where masks have a file for each class.
+    """
 
     pairs: Sequence[tuple[str, str]]
     unused: Sequence[str] = ()
+    class_names: tuple[str, ...] = ()
 
 
 def holds_masks(root: Path) -> bool:
@@ -107,14 +107,16 @@ def masked_splits(
             f"no mask of {root} can be used: {'; '.join(faults[:_SHOWN])}",
             "A mask is one page of class numbers, as large as its image, without loss: a PNG file.",
         )
-    classes = classes_of(masks, read_class_names(root))
+    classes = _classes_of_folders(root, found) or classes_of(masks, read_class_names(root))
     return {
         split: MaskedFiles(
             root=root,
             names=[image for image, _ in pairs.pairs],
             sizes_bytes=[size_bytes(root / image) for image, _ in pairs.pairs],
             mask_names=[mask for _, mask in pairs.pairs],
-            mask_sizes_bytes=[size_bytes(root / mask) if mask else 0 for _, mask in pairs.pairs],
+            mask_sizes_bytes=[
+                mask_size_bytes(root / mask) if mask else 0 for _, mask in pairs.pairs
+            ],
             classes=classes.names,
             channels=channels,
             mask_classes=classes,
@@ -124,6 +126,23 @@ def masked_splits(
         )
         for split, pairs in found.items()
     }
+
+
+def _classes_of_folders(root: Path, found: Mapping[str, Pairs]) -> MaskClasses | None:
+    """Of masks with a file for each class: the background and their folders."""
+    first, *others = {pairs.class_names: split for split, pairs in found.items()}
+    if others:
+        words = " and ".join(", ".join(names) or "none" for names in (first, *others))
+        raise DataError(
+            f"the splits of {root} have masks in different class folders: {words}",
+            "Give each split the same class folders, be they empty.",
+        )
+    if len(first) >= IGNORED:
+        raise DataError(f"{root} has {len(first)} folders of masks", f"{IGNORED - 1} can be.")
+    folders = ("background", *first)
+    names = tuple(dict.fromkeys(folders))  # there may be a folder of the background
+    numbers = {number: names.index(folder) for number, folder in enumerate(folders)}
+    return MaskClasses(names, numbers) if first else None
 
 
 # --- where the files are ---------------------------------------------------------------------
@@ -206,7 +225,14 @@ def _is_flat(root: Path) -> bool:
 def _pair(root: Path, pool: _Pool) -> Pairs:
     images = [name for name in find_images(pool.images) if _is_listed(name, pool.stems)]
     masks = find_images(pool.masks) if pool.masks.is_dir() else []
-    pairs, used = _match(images, masks)
+    pairs, used = match_masks(images, masks)
+    class_names: tuple[str, ...] = ()
+    if not used:
+        merged, taken = match_masks(images, merged_names(masks))
+        if taken:
+            class_names = tuple(folder.name for folder in subfolders(pool.masks))
+            pairs = [(image, mask and merged_mask(mask)) for image, mask in merged]
+            used = frozenset(name for name in masks if name.partition("/")[2] in taken)
     unused = [] if pool.stems is not None else [name for name in masks if name not in used]
     return Pairs(
         [
@@ -214,15 +240,18 @@ def _pair(root: Path, pool: _Pool) -> Pairs:
             for image, mask in pairs
         ],
         [_relative(root, pool.masks / name) for name in unused],
+        class_names,
     )
 
 
 def _pair_flat(root: Path, folder: Path) -> Pairs:
     """Images and masks that lie in one folder: a mask is what has an image's name and a mark."""
     files = loose_images(folder)
-    stems = {_stem(name) for name in files}
-    masks = [name for name in files if _without(_stem(name), MARKS, ()) in stems - {_stem(name)}]
-    pairs, _ = _match([name for name in files if name not in {*masks}], masks)
+    stems = {stem_of(name) for name in files}
+    masks = [
+        name for name in files if without_mark(stem_of(name), MARKS, ()) in stems - {stem_of(name)}
+    ]
+    pairs, _ = match_masks([name for name in files if name not in {*masks}], masks)
     return Pairs(
         [
             (_relative(root, folder / image), mask and _relative(root, folder / mask))
@@ -231,68 +260,8 @@ def _pair_flat(root: Path, folder: Path) -> Pairs:
     )
 
 
-def _match(
-    images: Sequence[str], masks: Sequence[str]
-) -> tuple[list[tuple[str, str]], frozenset[str]]:
-    """Each image's mask ("" for none), and the masks that were taken.
-
-    Raises:
-        DataError: two masks for an image, or two images for a mask.
-    """
-    exact, marked = _by_key(masks, _stem), _by_key(masks, _mask_key)
-    owner: dict[str, str] = {}
-    pairs = []
-    for image in images:
-        keys = dict.fromkeys((_stem(image), _image_key(image)))
-        found = exact.get(_stem(image)) or next((marked[k] for k in keys if k in marked), [])
-        if len(found) > 1:
-            raise DataError(
-                f"{image} has {len(found)} masks: {', '.join(sorted(found)[:_SHOWN])}",
-                "Leave one mask for each image.",
-            )
-        mask = found[0] if found else ""
-        if mask and owner.setdefault(mask, image) != image:
-            raise DataError(
-                f"{owner[mask]} and {image} have one mask, {mask}", "Rename one of the images."
-            )
-        pairs.append((image, mask))
-    return pairs, frozenset(owner)
-
-
-def _by_key(names: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = defaultdict(list)
-    for name in names:
-        found[key(name)].append(name)
-    return dict(found)
-
-
-def _stem(name: str) -> str:
-    """The relative name without its suffix."""
-    return PurePosixPath(name).with_suffix("").as_posix()
-
-
-def _mask_key(name: str) -> str:
-    return _without(_stem(name), MARKS, _MASK_STARTS)
-
-
-def _image_key(name: str) -> str:
-    return _without(_stem(name), _IMAGE_MARKS, _IMAGE_STARTS)
-
-
-def _without(stem: str, endings: Sequence[str], starts: Sequence[str]) -> str:
-    """The stem without the longest mark at its end, or one at the beginning of its last part."""
-    folder, slash, name = stem.rpartition("/")
-    for ending in sorted(endings, key=len, reverse=True):
-        if name.lower().endswith(ending) and len(name) > len(ending):
-            return f"{folder}{slash}{name[: -len(ending)]}"
-    for start in starts:
-        if name.lower().startswith(start) and len(name) > len(start):
-            return f"{folder}{slash}{name[len(start) :]}"
-    return stem
-
-
 def _is_listed(name: str, stems: frozenset[str] | None) -> bool:
-    return stems is None or _stem(name) in stems
+    return stems is None or stem_of(name) in stems
 
 
 def _relative(root: Path, path: Path) -> str:

@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from zoo.data._class_masks import read_mask
 from zoo.data._decode import decode_image, upright_size
 from zoo.data._files import FileDataset
 from zoo.data._mask_classes import MaskClasses, settle_classes, value_text
-from zoo.data._mask_file import COLOUR, Values, decode_mask
+from zoo.data._mask_file import COLOUR, Values
 from zoo.errors import DataError
 from zoo.structures import IGNORED, Sample
 
@@ -29,7 +30,8 @@ class MaskedFiles(FileDataset):
     """Images by path, with a mask each.
 
     Attributes:
-        mask_names: of the masks' files, relative to the root; "" where an image has none.
+        mask_names: of the masks' files, relative to the root; "" where an image has none,
+            ``masks/*/1.png`` where it has a file for each class.
         mask_sizes_bytes: of those files.
         mask_classes: what their numbers mean.
         faults: what is wrong with the masks that cannot be used, by the image's name.
@@ -52,7 +54,7 @@ class MaskedFiles(FileDataset):
         """Decode one image and its mask, (h, w) uint8 of class numbers."""
         image = decode_image(self.path(index), channels=self.channels)
         path = mask_path(self.root, self.names[index], self.mask_names[index])
-        mask = self.mask_classes.mask(decode_mask(path), path)
+        mask = self.mask_classes.mask(read_mask(path), path)
         check_sizes(self.path(index), path, image.shape[-2:], mask.shape)
         return Sample(image, {"masks": torch.from_numpy(mask)})
 
@@ -114,7 +116,7 @@ def survey_masks(root: Path, pairs: Sequence[tuple[str, str]]) -> MaskSurvey:
     def look(pair: tuple[str, str]) -> Mapping[int, int] | str:
         try:
             mask = mask_path(root, *pair)
-            values = decode_mask(mask)
+            values = read_mask(mask)
             check_sizes(root / pair[0], mask, upright_size(root / pair[0]), values.shape)
         except DataError as error:
             return error.cause
