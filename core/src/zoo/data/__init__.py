@@ -1,10 +1,11 @@
 """Yield verified, seeded, resumable batches from files as people have them."""
 
 from zoo.data._border_weights import weigh_borders
+from zoo.data._box_transforms import box_transforms, to_own_pixels
 from zoo.data._check import SourceCheck, check_source
 from zoo.data._dataset import Dataset, ResidentDataset
 from zoo.data._decode import decode_image
-from zoo.data._digit_scenes import digit_scenes
+from zoo.data._digit_scenes import digit_boxes, digit_scenes
 from zoo.data._digits import digits
 from zoo.data._image_transforms import image_transforms
 from zoo.data._loader import Loader
@@ -26,8 +27,10 @@ __all__ = [
     "Source",
     "SourceCheck",
     "Transforms",
+    "box_transforms",
     "check_source",
     "decode_image",
+    "digit_boxes",
     "digit_scenes",
     "digits",
     "epoch_batches",
@@ -35,6 +38,7 @@ __all__ = [
     "image_transforms",
     "mask_transforms",
     "open_source",
+    "to_own_pixels",
     "torchvision_splits",
     "weigh_borders",
 ]
