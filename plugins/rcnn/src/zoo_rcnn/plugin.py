@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zoo import InputSpec, ModelCard, WeightsCard, hookimpl
+from zoo import InputSpec, ModelCard, RecipeCard, WeightsCard, hookimpl
 
 PHOTOS = InputSpec(size_px=600, resize_px=None)
 """The papers' shorter side."""
 LARGE_PHOTOS = InputSpec(size_px=800, resize_px=None)
 
+DETECTION = "detection"
 SPP_PAPER = "He 2014, arXiv:1406.4729"
 
 
@@ -26,6 +27,7 @@ class Family:
     paper: str
     num_classes: int = 20
     input: InputSpec = PHOTOS
+    recipe: str = "rcnn-small"
 
 
 FAMILIES = {
@@ -44,6 +46,7 @@ FAMILIES = {
         "Faster R-CNN: {} proposes its own 300 regions",
         "faster_rcnn",
         "Ren 2015, arXiv:1506.01497",
+        recipe="faster-rcnn-small",
     ),
     "faster_rcnn_fpn": Family(
         "Faster R-CNN: a feature pyramid over {} proposes 1,000 regions",
@@ -51,6 +54,7 @@ FAMILIES = {
         "Lin 2017, arXiv:1612.03144",
         num_classes=90,  # COCO's category numbers go to 90; ten of them are not used
         input=LARGE_PHOTOS,
+        recipe="fpn-small",
     ),
 }
 """By the name of the factory.  The classes are Pascal VOC's, with a pyramid COCO's."""
@@ -75,7 +79,7 @@ def _detector(
     stem, pyramid, _ = factory.partition("_fpn")
     return ModelCard(
         name=f"{stem}_{backbone}{pyramid}",
-        task="detection",
+        task=DETECTION,
         summary=family.summary.format(backbone),
         factory=f"zoo_rcnn.{family.module}:{factory}",
         options={"backbone": backbone},
@@ -85,6 +89,7 @@ def _detector(
         input=family.input,
         backbone_option="backbone",
         backbone_part="backbone.body",
+        recipe=family.recipe,
         weights=weights,
         paper=family.paper,
         license="Apache-2.0",
@@ -97,7 +102,7 @@ def _on_any_backbone(factory: str, num_params: int, gmacs: float) -> ModelCard:
     family = FAMILIES[factory]
     return ModelCard(
         name=factory,
-        task="detection",
+        task=DETECTION,
         summary=family.summary.format("any backbone"),
         factory=f"zoo_rcnn.{family.module}:{factory}",
         num_params=num_params,
@@ -106,6 +111,7 @@ def _on_any_backbone(factory: str, num_params: int, gmacs: float) -> ModelCard:
         input=family.input,
         backbone_option="backbone",
         backbone_part="backbone.body",
+        recipe=family.recipe,
         paper=family.paper,
         license="Apache-2.0",
         tags=("detector",),
@@ -156,4 +162,24 @@ def zoo_models() -> list[ModelCard]:
             license="Apache-2.0",
             tags=("cnn",),
         ),
+    ]
+
+
+def _recipe(name: str, summary: str, source: str = "") -> RecipeCard:
+    return RecipeCard(
+        name=name,
+        task=DETECTION,
+        summary=summary,
+        factory=f"zoo_rcnn.recipes:{name.replace('-', '_')}",
+        source=source,
+    )
+
+
+@hookimpl
+def zoo_recipes() -> list[RecipeCard]:
+    """Ways to train a detector, ours and the sources'."""
+    return [
+        _recipe("rcnn-small", "small images from scratch; the default with given proposals"),
+        _recipe("faster-rcnn-small", "the same with small anchors on one map"),
+        _recipe("fpn-small", "the same with small anchors on a narrow pyramid"),
     ]
