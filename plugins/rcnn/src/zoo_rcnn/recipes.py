@@ -23,7 +23,7 @@ def rcnn_small() -> Layer:
     return {
         "data": {"image_size": 320},
         "transforms": {"scale": [0.75, 1.33], "flip": 0.5, "jitter": 0.2},
-        "optimizer": {"name": "adamw", "learning_rate": 5e-4, "weight_decay": 1e-2},
+        "optimizer": {"name": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-2},
         "schedule": {"name": "one_cycle", "peak_at": 0.2},
         "training": {"epochs": 40, "batch_size": 8, "clip_norm": 5.0},
     }
