@@ -2,6 +2,7 @@
 
 from zoo.data._border_weights import weigh_borders
 from zoo.data._box_transforms import box_transforms, to_own_pixels
+from zoo.data._boxed_files import BoxedFiles
 from zoo.data._check import SourceCheck, check_source
 from zoo.data._dataset import Dataset, ResidentDataset
 from zoo.data._decode import decode_image
@@ -19,6 +20,7 @@ from zoo.data._transforms import BatchTransform, Transforms
 
 __all__ = [
     "BatchTransform",
+    "BoxedFiles",
     "Dataset",
     "Loader",
     "MaskedFiles",
