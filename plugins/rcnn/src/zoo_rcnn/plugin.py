@@ -15,6 +15,8 @@ PHOTOS = InputSpec(size_px=600, resize_px=None)
 LARGE_PHOTOS = InputSpec(size_px=800, resize_px=None)
 
 DETECTION = "detection"
+TAGS = ("detector", "no-compile", "no-export")
+"""How many boxes suppression leaves is known when they are there: no graph has that number."""
 SPP_PAPER = "He 2014, arXiv:1406.4729"
 
 
@@ -93,7 +95,7 @@ def _detector(
         weights=weights,
         paper=family.paper,
         license="Apache-2.0",
-        tags=("detector",),
+        tags=TAGS,
     )
 
 
@@ -114,7 +116,7 @@ def _on_any_backbone(factory: str, num_params: int, gmacs: float) -> ModelCard:
         recipe=family.recipe,
         paper=family.paper,
         license="Apache-2.0",
-        tags=("detector",),
+        tags=TAGS,
     )
 
 
