@@ -79,7 +79,7 @@ class BoxedFiles(FileDataset):
         notes: sentences about how the annotations were understood.
     """
 
-    truth_word: ClassVar[str] = "boxes"
+    truth_word: ClassVar[str] = "set of boxes"
 
     objects: Sequence[Objects]
     sizes: NDArray[np.int64]
