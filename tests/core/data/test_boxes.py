@@ -68,7 +68,7 @@ def voc(tmp_path: Path, write_image: Write) -> Path:
     root = tmp_path / "voc"
     for number in range(3):
         write_image(root / "JPEGImages" / f"{number}.png", number, SIZE)
-    objects = (
+    objects: tuple[list[tuple[str, Corners]], ...] = (
         [("cat", (1, 1, 10, 20))],
         [("dog", (5, 6, 15, 16)), ("cat", (20, 3, 40, 30))],
         [],
@@ -195,7 +195,7 @@ def coco(tmp_path: Path, write_image: Write) -> Path:
         names = [f"{split}-{number}.png" for number in range(2)]
         for number, name in enumerate(names):
             write_image(root / f"{split}2017" / name, number, SIZE)
-        boxes = [(0, 90, [1, 2, 10, 20]), (0, 3, [5.5, 6, 4, 8])]
+        boxes: list[Any] = [(0, 90, [1, 2, 10, 20]), (0, 3, [5.5, 6, 4, 8])]
         write(
             root / "annotations" / f"instances_{split}2017.json",
             coco_file(names, boxes, categories, iscrowd=1),
