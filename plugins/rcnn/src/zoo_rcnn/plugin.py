@@ -29,12 +29,15 @@ class Family:
     paper: str
     num_classes: int = 20
     input: InputSpec = PHOTOS
-    recipe: str = "rcnn-small"
+    recipe: str = "roi-small"
 
 
 FAMILIES = {
     "rcnn": Family(
-        "R-CNN: {} on each of 2,000 warped regions", "rcnn", "Girshick 2014, arXiv:1311.2524"
+        "R-CNN: {} on each of 2,000 warped regions",
+        "rcnn",
+        "Girshick 2014, arXiv:1311.2524",
+        recipe="rcnn-small",
     ),
     "spp_net": Family(
         "SPP-net: {} once, a spatial pyramid for each of 2,000 regions", "spp_net", SPP_PAPER
@@ -181,7 +184,14 @@ def _recipe(name: str, summary: str, source: str = "") -> RecipeCard:
 def zoo_recipes() -> list[RecipeCard]:
     """Ways to train a detector, ours and the sources'."""
     return [
-        _recipe("rcnn-small", "small images from scratch; the default with given proposals"),
+        _recipe("roi-small", "small images from scratch, regions from outside"),
+        _recipe("rcnn-small", "the same with regions of 32 px"),
         _recipe("faster-rcnn-small", "the same with small anchors on one map"),
         _recipe("fpn-small", "the same with small anchors on a narrow pyramid"),
+        _recipe(
+            "girshick2015",
+            "Fast R-CNN's: 2 images of 600 px a step",
+            "Girshick 2015, arXiv:1504.08083",
+        ),
+        _recipe("torchvision-coco", "26 epochs of COCO, 16 images a step", "references/detection"),
     ]

@@ -14,10 +14,10 @@ Layer = dict[str, dict[str, Any]]
 # --- ours ------------------------------------------------------------------------------------
 
 
-def rcnn_small() -> Layer:
-    """Some hundred to some thousand small images, from scratch; the default.
+def roi_small() -> Layer:
+    """Some hundred to some thousand small images, from scratch; regions come from outside.
 
-    Command: ``zoo train fast_rcnn_resnet18`` (the embedded scenes of digits)
+    Command: ``zoo train spp_net_resnet18`` (the embedded scenes of digits)
     Hardware: 2 CPU cores
     """
     return {
@@ -29,26 +29,37 @@ def rcnn_small() -> Layer:
     }
 
 
+def rcnn_small() -> Layer:
+    """``roi-small`` with regions warped to 32 px: the whole network runs on each.
+
+    Command: ``zoo train rcnn_resnet18`` (the embedded scenes of digits)
+    Hardware: 2 CPU cores and patience, or a GPU
+    """
+    recipe = roi_small()
+    recipe["model"] = {"region_px": 32, "context_px": 4, "samples": 32}
+    return recipe
+
+
 def faster_rcnn_small() -> Layer:
-    """``rcnn-small`` with anchors of 16, 32 and 64 px on one map.
+    """``roi-small`` with anchors of 16, 32 and 64 px on one map.
 
     Command: ``zoo train faster_rcnn_resnet18`` (the embedded scenes of digits)
     Hardware: 2 CPU cores
     """
-    recipe = rcnn_small()
+    recipe = roi_small()
     recipe["model"] = {"anchor_sizes": [16, 32, 64], "head_width": 256}
     return recipe
 
 
 def fpn_small() -> Layer:
-    """``rcnn-small`` with small anchors on a narrow pyramid, and fewer regions.
+    """``roi-small`` with small anchors on a narrow pyramid, and fewer regions.
 
     Anchors of 12 px at the finest level to 192 px at the coarsest.
 
     Command: ``zoo train faster_rcnn_resnet18_fpn`` (the embedded scenes of digits)
-    Hardware: 2 CPU cores
+    Hardware: 2 CPU cores with bf16
     """
-    recipe = rcnn_small()
+    recipe = roi_small()
     recipe["model"] = {
         "anchor_sizes": [12, 24, 48, 96, 192],
         "fpn_channels": 64,
@@ -58,3 +69,76 @@ def fpn_small() -> Layer:
         "samples": 64,
     }
     return recipe
+
+
+# --- the sources -----------------------------------------------------------------------------
+
+
+def girshick2015() -> Layer:
+    """Fast R-CNN as in the paper: 2 images x 64 regions a step, whole images of 600 px.
+
+    40,000 steps on the 5,011 images of VOC 2007's trainval are 16 epochs; the rate falls after
+    three quarters of them.
+
+    Command: ``zoo train fast_rcnn_resnet50 --data VOC2007/ --recipe girshick2015``
+    Hardware: one GPU
+    Result: VOC 2007 test: mAP 0.669 with VGG16
+    Source: Girshick 2015, arXiv:1504.08083, sections 2.3, 2.4 and 3
+    Differs from the source: the backbone is a ResNet; regions are a grid unless the data bring
+    proposals, there 2,000 of selective search; biases learn at the rate of the weights, there at
+    twice it.
+    """
+    return {
+        "model": {"norm": "frozen", "backbone_weights": "imagenet1k_v1"},
+        "transforms": {
+            "resize": "short-side",
+            "short_side_px": 600,
+            "long_side_px": 1000,
+            "flip": 0.5,
+        },
+        "optimizer": {
+            "name": "sgd",
+            "learning_rate": 1e-3,
+            "momentum": 0.9,
+            "weight_decay": 5e-4,
+        },
+        "schedule": {"name": "step", "milestones": [12]},
+        "training": {"batch_size": 2, "epochs": 16},
+    }
+
+
+def torchvision_coco() -> Layer:
+    """torchvision's detection reference: 26 epochs of COCO, a tenth of the rate after 16 and 22.
+
+    A warm-up of 1,000 of the 7,330 steps of the first epoch; batch norms are constants.
+
+    Command: ``zoo train faster_rcnn_resnet50_fpn --data coco/ --recipe torchvision-coco``
+    Hardware: 8 GPUs
+    Result: COCO val2017: AP 0.370 with ResNet-50
+    Source: torchvision, references/detection
+    Differs from the source: all of the backbone learns, there its last three stages; batches mix
+    aspect ratios, there they are grouped.
+    """
+    return {
+        "model": {"norm": "frozen", "backbone_weights": "imagenet1k_v1"},
+        "transforms": {
+            "resize": "short-side",
+            "short_side_px": 800,
+            "long_side_px": 1333,
+            "flip": 0.5,
+        },
+        "optimizer": {
+            "name": "sgd",
+            "learning_rate": 0.02,
+            "momentum": 0.9,
+            "weight_decay": 1e-4,
+            "undecayed": "nothing",
+        },
+        "schedule": {
+            "name": "step",
+            "milestones": [16, 22],
+            "warmup_epochs": 1000 / 7330,
+            "warmup_from": 1e-3,
+        },
+        "training": {"batch_size": 16, "epochs": 26},
+    }
