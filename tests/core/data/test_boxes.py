@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 
+from zoo.cli.data import data
 from zoo.config import DataConfig
 from zoo.data import BoxedFiles, Source, check_source, open_source
 from zoo.data._box_faults import find_fault
@@ -29,11 +31,11 @@ class Opener:
 
     said: list[str] = field(default_factory=list)
 
-    def __call__(self, source: object, *, unsettled: bool = False, **data: Any) -> Source:
+    def __call__(self, source: object, *, unsettled: bool = False, **options: Any) -> Source:
         return open_source(
             str(source),
             registry=default_registry(),
-            data=DataConfig(**data),
+            data=DataConfig(**options),
             message=self.said.append,
             unsettled=unsettled,
         )
@@ -460,7 +462,7 @@ def bad(request: pytest.FixtureRequest, tmp_path: Path, write_image: Write) -> t
 def test_a_bad_box_ends_the_run_and_is_named(bad: tuple[Path, Any], opened: Opener) -> None:
     path, (cause, _) = bad
 
-    with pytest.raises(DataError, match="1 bad boxes") as caught:
+    with pytest.raises(DataError, match="1 bad box") as caught:
         opened(path)
 
     assert f"{path}, line 3: the box" in caught.value.cause
@@ -474,7 +476,7 @@ def test_a_bad_box_is_clipped_or_else_left_out(bad: tuple[Path, Any], opened: Op
     source = opened(path, on_bad_box="clip")
 
     assert boxes_of(source.splits["train"]) == [[1, 2, 3, 4]] + ([clipped] if clipped else [])
-    assert any("1 bad boxes (clip)" in line for line in opened.said)
+    assert any("1 bad box (clip)" in line for line in opened.said)
 
 
 def test_a_bad_box_is_skipped(bad: tuple[Path, Any], opened: Opener) -> None:
@@ -483,7 +485,7 @@ def test_a_bad_box_is_skipped(bad: tuple[Path, Any], opened: Opener) -> None:
     source = opened(path, on_bad_box="skip")
 
     assert boxes_of(source.splits["train"]) == [[1, 2, 3, 4]]
-    assert any("1 bad boxes (skip)" in line for line in opened.said)
+    assert any("1 bad box (skip)" in line for line in opened.said)
 
 
 def test_the_check_names_a_bad_box_and_changes_nothing(
@@ -645,6 +647,36 @@ def test_the_check_counts_boxes_and_finds_repeated_ones(voc: Path, opened: Opene
     assert "train has 1 image without boxes" in found.notes
     assert "train has 1 box twice on the same image" in found.notes
     assert "train has 1 box below 2 x 2 px" in found.notes
+
+
+def test_the_verb_prints_boxes_of_each_class_and_bad_ones(voc: Path) -> None:
+    write(voc / "ImageSets" / "Main" / "train.txt", "0\n1\n")
+    write(voc / "ImageSets" / "Main" / "val.txt", "2\n")
+    good = CliRunner().invoke(data, ["check", str(voc)])
+    write(voc / "Annotations" / "2.xml", xml_of([("cat", (30, 9, 10, 20))]))
+    bad = CliRunner().invoke(data, ["check", str(voc)])
+
+    assert good.exit_code == 0
+    assert "2 (2 boxes)  0 (0 boxes)" in good.output
+    assert "note: boxes count pixels from 1" in good.output
+    assert bad.exit_code == 1
+    assert "2.xml, object 0: the box (29, 8, 10, 20) is inverted" in bad.output
+    assert "problem: 1 bad box" in bad.output
+
+
+def test_a_missing_image_and_a_broken_file_are_problems_of_a_check(
+    voc: Path, opened: Opener
+) -> None:
+    (voc / "JPEGImages" / "0.png").unlink()
+    write(voc / "Annotations" / "1.xml", "<")
+
+    found = check_source(opened(voc, unsettled=True))
+
+    assert found.problems[0] == "2 images cannot be read"
+    assert list(found.bad_images) == [
+        str(voc / "JPEGImages" / "0.jpg"),
+        str(voc / "JPEGImages" / "1.png"),
+    ]
 
 
 def test_moving_data_changes_no_fingerprint_and_a_box_does(voc: Path, opened: Opener) -> None:

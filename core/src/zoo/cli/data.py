@@ -104,7 +104,7 @@ def _print_classes(found: SourceCheck) -> None:
 def _class_text(images: int, pixels: Mapping[str, int], boxes: Mapping[str, int], name: str) -> str:
     """Images that show a class, and with masks its share of all pixels, with boxes their number."""
     if boxes:
-        return f"{images:,} ({boxes[name]:,} boxes)"
+        return f"{images:,} ({boxes[name]:,} box{'es' * (boxes[name] != 1)})"
     total = sum(pixels.values())
     share = f" ({100 * pixels[name] / total:.2f} %)" if total else ""
     return f"{images:,}{share}"

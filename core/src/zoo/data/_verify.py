@@ -13,8 +13,6 @@ from zoo.data._files import FileDataset
 from zoo.errors import DataError
 
 _NAMED = 5
-_BAD = "bad boxes"
-_BROKEN = "annotations that cannot be read"
 
 
 def leave_out_bad_images(
@@ -53,7 +51,9 @@ def settle_boxes(
     broken = [cause for dataset in boxed for cause in dataset.faults.values()]
     if not bad and not broken:
         return splits
-    found = [f"{len(of)} {what}" for of, what in ((bad, _BAD), (broken, _BROKEN)) if of]
+    found = [f"{len(bad)} bad box{'es' * (len(bad) > 1)}"] if bad else []
+    if broken:
+        found.append(f"{len(broken)} annotation{'s' * (len(broken) > 1)} that cannot be read")
     named = [*bad, *broken]
     lines = "\n".join(f"  {cause}" for cause in named[:_NAMED])
     more = f"\n  and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
