@@ -135,7 +135,6 @@ def _boxed_split(
         classes=classes,
         channels=channels,
         objects=objects,
-        sizes=np.array(sizes, dtype=np.int64).reshape(-1, 2),
         bad_boxes=bad,
         faults={image.name: image.fault for image in images if image.fault},
         unreadable=unreadable,

@@ -72,7 +72,6 @@ class BoxedFiles(FileDataset):
 
     Attributes:
         objects: of each image; none are good data as well.
-        sizes: (n, 2) int64 height and width in px of each image; 0 where it cannot be read.
         bad_boxes: what is wrong with boxes.
         faults: what is wrong with annotations of which nothing can be used, by the image's name.
         unreadable: what is wrong with images, by name.
@@ -82,7 +81,6 @@ class BoxedFiles(FileDataset):
     truth_word: ClassVar[str] = "set of boxes"
 
     objects: Sequence[Objects]
-    sizes: NDArray[np.int64]
     bad_boxes: Sequence[BadBox] = ()
     faults: Mapping[str, str] = field(default_factory=dict)
     unreadable: Mapping[str, str] = field(default_factory=dict)
@@ -122,7 +120,6 @@ class BoxedFiles(FileDataset):
             names=names,
             sizes_bytes=[self.sizes_bytes[index] for index in chosen],
             objects=[self.objects[index] for index in chosen],
-            sizes=self.sizes[chosen],
             bad_boxes=[bad for bad in self.bad_boxes if bad.image in kept],
             faults={name: cause for name, cause in self.faults.items() if name in kept},
             unreadable={name: cause for name, cause in self.unreadable.items() if name in kept},
