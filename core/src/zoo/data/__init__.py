@@ -1,7 +1,8 @@
 """Yield verified, seeded, resumable batches from files as people have them."""
 
 from zoo.data._border_weights import weigh_borders
-from zoo.data._box_transforms import box_transforms, to_own_pixels
+from zoo.data._box_stage import to_own_pixels
+from zoo.data._box_transforms import box_transforms
 from zoo.data._boxed_files import BoxedFiles
 from zoo.data._check import SourceCheck, check_source
 from zoo.data._dataset import Dataset, ResidentDataset

@@ -81,7 +81,7 @@ class BoxStage:
         return bool(drawn) or self.fitting is not None
 
     def __call__(self, sample: Sample, key: SampleKey) -> Sample:
-        draws = uniform(self.seed, "boxes", [key], 12)[0].tolist()
+        draws = uniform(self.seed, "boxes", [key], 9)[0].tolist()
         if draws[0] < self.crop:
             sample = keep_boxes(sample, draws[1:5])
         height, width = sample.image.shape[-2:]

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from zoo.cards import InputSpec
-from zoo.data._box_stage import BOX_FILL, BoxBatchStage, BoxStage, Fitting, to_own_pixels
+from zoo.data._box_stage import BOX_FILL, BoxBatchStage, BoxStage, Fitting
 from zoo.data._image_transforms import check_probabilities, check_range, check_sizes
 from zoo.data._transforms import Transforms
-
-__all__ = ["box_transforms", "to_own_pixels"]
 
 
 def box_transforms(  # noqa: PLR0913  (these are the options of [transforms])
