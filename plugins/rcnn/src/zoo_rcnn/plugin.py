@@ -29,7 +29,7 @@ class Family:
     paper: str
     num_classes: int = 20
     input: InputSpec = PHOTOS
-    recipe: str = "roi-small"
+    recipe: str = "single-map-small"
 
 
 FAMILIES = {
@@ -103,7 +103,10 @@ def _detector(
 
 
 def _on_any_backbone(factory: str, num_params: int, gmacs: float) -> ModelCard:
-    """A card that leaves the backbone to the user; its numbers are for ResNet-18."""
+    """A card that leaves the backbone to the user; its numbers are for ResNet-18.
+
+    Its recipe names no part of a backbone.
+    """
     family = FAMILIES[factory]
     return ModelCard(
         name=factory,
@@ -116,7 +119,7 @@ def _on_any_backbone(factory: str, num_params: int, gmacs: float) -> ModelCard:
         input=family.input,
         backbone_option="backbone",
         backbone_part="backbone.body",
-        recipe=family.recipe,
+        recipe="rcnn-small" if factory == "rcnn" else "roi-small",
         paper=family.paper,
         license="Apache-2.0",
         tags=TAGS,
@@ -186,6 +189,7 @@ def zoo_recipes() -> list[RecipeCard]:
     return [
         _recipe("roi-small", "small images from scratch, regions from outside"),
         _recipe("rcnn-small", "the same with regions of 32 px"),
+        _recipe("single-map-small", "the same with the map of stride 8 of a ResNet"),
         _recipe("faster-rcnn-small", "the same with small anchors on one map"),
         _recipe("fpn-small", "the same with small anchors on a narrow pyramid"),
         _recipe(
