@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ from zoo.randomness import uniform
 from zoo.structures import Batch, Sample, SampleKey
 
 SPEC = InputSpec(channels=1, size_px=64, mean=(0.5,), std=(0.5,))
-HERE = Path()
 
 
 def transforms(*, train: bool = True, **options: Any) -> Transforms:
