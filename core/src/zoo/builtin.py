@@ -9,11 +9,12 @@ from zoo.hooks import hookimpl
 
 CLASSIFICATION = "classification"
 SEGMENTATION = "segmentation"
+DETECTION = "detection"
 
 
 @hookimpl
 def zoo_tasks() -> list[TaskCard]:
-    """Classification and segmentation; plugins bring the others."""
+    """Classification, segmentation and detection; plugins bring the others."""
     return [
         TaskCard(
             name=CLASSIFICATION,
@@ -28,6 +29,13 @@ def zoo_tasks() -> list[TaskCard]:
             factory="zoo.tasks:SegmentationTask",
             default_dataset="digit-scenes",
             recipe="default-segmentation",
+        ),
+        TaskCard(
+            name=DETECTION,
+            summary="a box and a class for each object",
+            factory="zoo.tasks:DetectionTask",
+            default_dataset="digit-boxes",
+            recipe="default-detection",
         ),
     ]
 
@@ -61,6 +69,20 @@ def zoo_datasets() -> list[DatasetCard]:
                 "data": {"image_size": 64},
                 "transforms": {"crop": "none", "flip": 0.0},
                 "training": {"epochs": 6, "batch_size": 16},
+            },
+        ),
+        DatasetCard(
+            name="digit-boxes",
+            summary="1,800 scenes of 96x96 px composed from the digits, with boxes; embedded",
+            factory="zoo.data:digit_boxes",
+            task=DETECTION,
+            classes=10,
+            license="CC BY 4.0",
+            source="composed from digits: Alpaydin and Kaynak 1998, UCI, doi:10.24432/C50P49",
+            settings={
+                "data": {"image_size": 96},
+                "transforms": {"resize": "none", "scale": [1.0, 1.0], "flip": 0.0},
+                "training": {"epochs": 4, "batch_size": 8},
             },
         ),
         _torchvision(
@@ -118,7 +140,7 @@ def zoo_datasets() -> list[DatasetCard]:
 
 @hookimpl
 def zoo_metrics() -> list[MetricCard]:
-    """The metrics of classification and of segmentation."""
+    """The metrics of classification, segmentation and detection."""
     return [
         MetricCard(
             name="accuracy",
@@ -169,6 +191,23 @@ def zoo_metrics() -> list[MetricCard]:
             task=SEGMENTATION,
             keys=("rand_score",),
         ),
+        MetricCard(
+            name="box-precision",
+            summary="average precision and recall of boxes (Lin 2014, arXiv:1405.0312)",
+            factory="zoo.metrics:BoxPrecision",
+            task=DETECTION,
+            keys=(
+                *("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large"),
+                *("ar1", "ar10", "ar100", "ar_small", "ar_medium", "ar_large"),
+            ),
+        ),
+        MetricCard(
+            name="voc-precision",
+            summary="average precision at 11 recalls (Pascal VOC 2007)",
+            factory="zoo.metrics:VOCPrecision",
+            task=DETECTION,
+            keys=("voc07_ap50",),
+        ),
     ]
 
 
@@ -187,6 +226,12 @@ def zoo_recipes() -> list[RecipeCard]:
             summary="folders of some ten to some thousand images with masks",
             factory="zoo.builtin:default_segmentation_recipe",
             task=SEGMENTATION,
+        ),
+        RecipeCard(
+            name="default-detection",
+            summary="folders of some hundred to some thousand images with boxes",
+            factory="zoo.builtin:default_detection_recipe",
+            task=DETECTION,
         ),
     ]
 
@@ -235,6 +280,22 @@ def default_segmentation_recipe() -> dict[str, dict[str, Any]]:
         "optimizer": {"name": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-2},
         "schedule": {"name": "cosine", "warmup_epochs": 1.0},
         "training": {"epochs": 50, "batch_size": 8, "clip_norm": 1.0},
+    }
+
+
+def default_detection_recipe() -> dict[str, dict[str, Any]]:
+    """AdamW on whole images with boxes, for any model.
+
+    In training, the image is enlarged or reduced by a factor of 0.75 to 1.33, mirrored in half of
+    the cases, and changed a little in brightness, contrast and saturation.
+
+    Command: ``zoo train MODEL --data FOLDER --recipe default-detection``.
+    """
+    return {
+        "transforms": {"scale": [0.75, 1.33], "flip": 0.5, "jitter": 0.2},
+        "optimizer": {"name": "adamw", "learning_rate": 1e-4, "weight_decay": 1e-2},
+        "schedule": {"name": "cosine", "warmup_epochs": 1.0},
+        "training": {"epochs": 30, "batch_size": 4, "clip_norm": 5.0},
     }
 
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from zoo.data import digit_scenes
-from zoo.data._resident import Resident
+from zoo.data import digit_boxes, digit_scenes
+from zoo.data._resident import Resident, ResidentBoxes
 from zoo.structures import IGNORED
 
 
@@ -55,3 +55,55 @@ def test_scenes_of_other_sizes_can_be_had(size_px: int) -> None:
 
     assert split.images.shape == (2, 1, size_px, size_px)
     assert split.targets["masks"].shape == (2, size_px, size_px)
+
+
+# --- with boxes --------------------------------------------------------------------------------
+
+
+def boxed(**options: int) -> dict[str, ResidentBoxes]:
+    splits = digit_boxes(**options)
+    assert all(isinstance(split, ResidentBoxes) for split in splits.values())
+    return dict(splits)  # type: ignore[arg-type]
+
+
+def test_scenes_with_boxes_are_always_the_same() -> None:
+    splits = boxed(train=20, val=10)
+
+    assert {name: split.fingerprint()[:16] for name, split in splits.items()} == {
+        "train": "cd4ecd9c65c41f62",
+        "val": "511800bcb73fcece",
+    }
+    assert splits["train"].classes == tuple("0123456789")
+
+
+def test_scenes_with_boxes_show_what_scenes_with_masks_show() -> None:
+    options = {"train": 8, "val": 1, "size_px": 64}
+
+    masks, boxes = scenes(**options)["train"], boxed(**options)["train"]
+
+    assert torch.equal(masks.images, boxes.images)
+
+
+@pytest.mark.parametrize("index", range(12))
+def test_boxes_hold_all_of_their_digits_and_nothing_more(index: int) -> None:
+    options = {"train": 12, "val": 1, "size_px": 96}
+    mask = scenes(**options)["train"].targets["masks"][index].int()
+    targets = boxed(**options)["train"].load(index).targets
+    boxes, labels = (torch.as_tensor(targets[name]) for name in ("boxes", "labels"))
+
+    parts = [mask[y1:y2, x1:x2] for x1, y1, x2, y2 in boxes.int().tolist()]
+
+    own = [part == 1 + label for part, label in zip(parts, labels.tolist(), strict=True)]
+    assert all(of[0].any() and of[-1].any() and of[:, 0].any() and of[:, -1].any() for of in own)
+    assert sum(int((part > 0).sum()) for part in parts) == int((mask > 0).sum())
+
+
+def test_a_scene_comes_without_the_padding_of_its_batch() -> None:
+    split = boxed(train=40, val=1)["train"]
+    counts = (split.targets["labels"] >= 0).sum(1).tolist()
+
+    found = [len(torch.as_tensor(split.load(index).targets["boxes"])) for index in range(40)]
+
+    assert found == counts
+    assert set(counts) <= {2, 3, 4, 5}
+    assert split.targets["boxes"].shape == (40, 5, 4)

@@ -2,12 +2,15 @@
 
 import pytest
 
-from zoo.builtin import default_recipe
+from zoo.builtin import (
+    default_detection_recipe,
+    default_recipe,
+    default_segmentation_recipe,
+)
 from zoo.cards import DatasetCard
 from zoo.config import Layer, check_options, resolve
 from zoo.plugins import load_plugins
 from zoo.registry import KINDS, Registry
-from zoo.tasks import ClassificationTask
 
 CORE = Registry(load_plugins(found=()))
 ENTRIES = [entry for kind in KINDS for entry in CORE.entries(kind)]
@@ -22,15 +25,25 @@ def test_every_factory_can_be_imported(entry):
 
 
 @pytest.mark.parametrize(
-    "values",
-    [default_recipe(), *(card.settings for card in DATASETS)],
-    ids=["default recipe", *(card.name for card in DATASETS)],
+    ("task", "values"),
+    [
+        ("classification", default_recipe()),
+        ("segmentation", default_segmentation_recipe()),
+        ("detection", default_detection_recipe()),
+        *((card.task, card.settings) for card in DATASETS),
+    ],
+    ids=[
+        "default",
+        "default-segmentation",
+        "default-detection",
+        *(card.name for card in DATASETS),
+    ],
 )
-def test_recipes_and_settings_are_part_of_a_config(values):
+def test_recipes_and_settings_are_part_of_a_config(task, values):
     config = resolve([MODEL, Layer("card", values)]).config
 
     options = config.transforms.options
-    schema = ClassificationTask.transforms_schema()
+    schema = CORE.load(CORE.get("task", task)).transforms_schema()
     checked = check_options("transforms", schema, options, provided=PROVIDED)
     assert checked.keys() == options.keys()
 
@@ -45,7 +58,8 @@ def test_the_digits_are_trained_small_and_never_mirrored():
     assert config.transforms.options == {"crop": "none", "flip": 0.0, "shift": 1 / 16}
 
 
-def test_the_default_dataset_of_a_task_needs_no_download():
-    task = CORE.get("task", "classification").card
+@pytest.mark.parametrize("name", ["classification", "segmentation", "detection"])
+def test_the_default_dataset_of_a_task_needs_no_download(name):
+    task = CORE.get("task", name).card
 
     assert CORE.get("dataset", task.default_dataset).card.download is False

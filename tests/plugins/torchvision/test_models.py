@@ -4,6 +4,7 @@ import functools
 import json
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,8 @@ from zoo.checkpoint import load_weights
 from zoo.cli._main import run
 from zoo.errors import ConfigError, WeightsError
 from zoo.models import build_backbone, build_model, freeze_parts
+from zoo.structures import Batch
+from zoo.tasks import DetectionTask
 from zoo_testkit import CardContract, ModelContract, PluginContract
 from zoo_torchvision.plugin import zoo_models
 
@@ -224,8 +227,77 @@ def test_published_weights_start_a_run_on_digits_with_a_new_head(tmp_path, capsy
     assert "val/top1" in json.loads(said.out)["metrics"]
 
 
-def test_training_a_detector_says_that_nothing_can_do_that(capsys):
-    code = run(["train", "torchvision:fcos_resnet50_fpn", "--dry-run"])
+SMALL_DETECTOR = "torchvision:fasterrcnn_mobilenet_v3_large_320_fpn"
+SMALL = {"num_classes": 3, "min_size": 64, "max_size": 96}
 
-    assert code == 2
-    assert "is for the task 'detection'" in capsys.readouterr().err
+
+def scenes() -> Batch:
+    """An image of two objects and a crowd, and a smaller one of none."""
+    boxes = torch.tensor([[5.0, 5, 40, 50], [30, 20, 60, 60], [0, 0, 9, 9]]).repeat(2, 1, 1)
+    targets = {
+        "boxes": boxes,
+        "labels": torch.tensor([[0, 2, 1], [-1, -1, -1]]),
+        "crowd": torch.tensor([[False, False, True]]).repeat(2, 1),
+    }
+    images = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    return Batch(images, torch.tensor([[64, 96], [50, 60]]), torch.arange(2), targets)
+
+
+def detector(name: str = SMALL_DETECTOR, **options: Any) -> nn.Module:
+    torch.manual_seed(0)
+    return build_model(name, **SMALL | options)
+
+
+def test_a_detector_learns_in_training_as_torchvision_has_it():
+    model, batch = detector().train(), scenes()
+
+    torch.manual_seed(1)
+    losses = DetectionTask(classes="abc").step(model, batch).losses
+
+    torch.manual_seed(1)
+    images = [batch.images[0], batch.images[1, :, :50, :60]]
+    boxes, labels = batch.targets["boxes"][0, :2], torch.tensor([1, 3])
+    none = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
+    bare = build_bare(model)
+    expected = bare(images, [{"boxes": boxes, "labels": labels}, none])
+    assert set(losses) == {"classifier", "box_reg", "objectness", "rpn_box_reg"}
+    for name, loss in losses.items():
+        mean = expected.get(f"loss_{name}", expected.get(name))
+        torch.testing.assert_close(loss.total / loss.count, mean)
+
+
+def build_bare(model: nn.Module) -> nn.Module:
+    """torchvision's own model with the same weights."""
+    from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn as build
+
+    bare = build(weights=None, weights_backbone=None, num_classes=4, min_size=64, max_size=96)
+    bare.load_state_dict(model.state_dict())
+    return bare.train(model.training)
+
+
+def test_a_detector_answers_in_evaluation_as_torchvision_does_and_has_no_loss():
+    model, batch = detector().eval(), scenes()
+
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        step = DetectionTask(classes="abc").step(model, batch)
+
+    with torch.no_grad():
+        (expected,) = build_bare(model)([batch.images[1, :, :50, :60]])
+    found = step.predictions[1]
+    assert step.losses == {}
+    assert len(found) > 0
+    torch.testing.assert_close(found.boxes, expected["boxes"])
+    torch.testing.assert_close(found.scores, expected["scores"])
+    assert found.labels.equal(expected["labels"] - 1)
+
+
+def test_a_detector_of_masks_says_that_it_cannot_learn_from_boxes():
+    model = detector("torchvision:maskrcnn_resnet50_fpn").train()
+
+    with pytest.raises(ConfigError, match="learns from masks too"):
+        DetectionTask(classes="abc").step(model, scenes())
+
+
+def test_an_ssd_has_one_size():
+    with pytest.raises(ConfigError, match="at one size"):
+        detector("torchvision:ssdlite320_mobilenet_v3_large")

@@ -66,7 +66,11 @@ def _print(found: SourceCheck) -> None:
     if found.splits["train"].classes:
         print_answer("")
         _print_classes(found)
+    for split, check in found.splits.items():
+        if check.box_side_px is not None:
+            print_answer(f"boxes of {split}, square root of the area: {check.box_side_px} px")
     _print_list("cannot be read", list(found.bad_images.values()))
+    _print_list("bad boxes", list(found.bad_boxes))
     _print_list("in more than one split", [" = ".join(group) for group in found.across_splits])
     _print_list("with several targets", [" = ".join(group) for group in found.across_classes])
     print_answer("")
@@ -86,7 +90,7 @@ def _print_classes(found: SourceCheck) -> None:
             (
                 name,
                 *(
-                    _class_text(check.classes[name], check.pixels, name)
+                    _class_text(check.classes[name], check.pixels, check.boxes, name)
                     for check in found.splits.values()
                 ),
             )
@@ -97,8 +101,10 @@ def _print_classes(found: SourceCheck) -> None:
         print_answer(f"and {len(names) - _SHOWN} more classes")
 
 
-def _class_text(images: int, pixels: Mapping[str, int], name: str) -> str:
-    """Images of a class; with masks, those that show it and its share of all pixels."""
+def _class_text(images: int, pixels: Mapping[str, int], boxes: Mapping[str, int], name: str) -> str:
+    """Images that show a class, and with masks its share of all pixels, with boxes their number."""
+    if boxes:
+        return f"{images:,} ({boxes[name]:,} box{'es' * (boxes[name] != 1)})"
     total = sum(pixels.values())
     share = f" ({100 * pixels[name] / total:.2f} %)" if total else ""
     return f"{images:,}{share}"

@@ -40,6 +40,11 @@ _WIDEST_MATRIX = 30
     type=click.Choice(["fail", "skip"]),
     help="What to do with an image that cannot be read; default: as the run.",
 )
+@click.option(
+    "--on-bad-box",
+    type=click.Choice(["fail", "clip", "skip"]),
+    help="What to do with boxes that are wrong; default: as the run.",
+)
 @click.option("--per-class", is_flag=True, help="Show the scores of each class.")
 @click.option(
     "--confusion", is_flag=True, help="Show how often each class was taken for each other."
@@ -59,6 +64,7 @@ def eval_(
     workers: int | None,
     download: bool,
     on_bad_image: str | None,
+    on_bad_box: str | None,
     per_class: bool,
     assignments: tuple[str, ...],
     json_: bool,
@@ -71,7 +77,12 @@ def eval_(
     """
     from zoo.workflows import evaluate
 
-    said = {"workers": workers, "download": download or None, "on_bad_image": on_bad_image}
+    said = {
+        "workers": workers,
+        "download": download or None,
+        "on_bad_image": on_bad_image,
+        "on_bad_box": on_bad_box,
+    }
     data_options = {key: value for key, value in said.items() if value is not None}
     with progress_bar("evaluating") as progress:
         result = evaluate(

@@ -81,6 +81,8 @@ SETTINGS = (
     Setting("--save-every", "training.save_every", "Steps between checkpoints.", "N", int),
     Setting("--on-bad-image", "data.on_bad_image", "What to do with an image that cannot be read.",
             "fail|skip"),
+    Setting("--on-bad-box", "data.on_bad_box", "What to do with boxes that are wrong.",
+            "fail|clip|skip"),
     Setting("--download", "data.download", "Fetch a registered data set that is not here yet."),
     Setting("--compile", "machine.compile", "Compile the model first, which takes minutes."),
     Setting("--deterministic", "machine.deterministic", "The same bits on every run; slower."),

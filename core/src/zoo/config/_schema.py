@@ -72,6 +72,8 @@ class DataConfig(Section):
     """Of that draw."""
     on_bad_image: Literal["fail", "skip"] = "fail"
     """"skip" checks all images first, and says which it leaves out."""
+    on_bad_box: Literal["fail", "clip", "skip"] = "fail"
+    """"clip" cuts boxes that reach out of their image, "skip" leaves out all bad ones."""
     download: bool = False
     """Whether a registered data set that is not here may be fetched."""
     sampling: Literal["shuffle", "balanced"] = "shuffle"

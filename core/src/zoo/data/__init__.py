@@ -1,10 +1,13 @@
 """Yield verified, seeded, resumable batches from files as people have them."""
 
 from zoo.data._border_weights import weigh_borders
+from zoo.data._box_stage import to_own_pixels
+from zoo.data._box_transforms import box_transforms
+from zoo.data._boxed_files import BoxedFiles
 from zoo.data._check import SourceCheck, check_source
 from zoo.data._dataset import Dataset, ResidentDataset
 from zoo.data._decode import decode_image
-from zoo.data._digit_scenes import digit_scenes
+from zoo.data._digit_scenes import digit_boxes, digit_scenes
 from zoo.data._digits import digits
 from zoo.data._files import FileDataset
 from zoo.data._image_transforms import image_transforms
@@ -20,6 +23,7 @@ from zoo.data._transforms import BatchTransform, Transforms
 
 __all__ = [
     "BatchTransform",
+    "BoxedFiles",
     "Dataset",
     "FileDataset",
     "Loader",
@@ -29,8 +33,10 @@ __all__ = [
     "Source",
     "SourceCheck",
     "Transforms",
+    "box_transforms",
     "check_source",
     "decode_image",
+    "digit_boxes",
     "digit_scenes",
     "digits",
     "epoch_batches",
@@ -40,6 +46,7 @@ __all__ = [
     "mask_transforms",
     "open_source",
     "read_dataset",
+    "to_own_pixels",
     "torchvision_splits",
     "weigh_borders",
 ]

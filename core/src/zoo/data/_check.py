@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
+from zoo.data._check_boxes import BoxCounts, bad_boxes, box_notes, count_boxes
 from zoo.data._dataset import Dataset
 from zoo.data._decode import image_content, image_header
 from zoo.data._files import FileDataset, ImageFiles
@@ -43,9 +44,11 @@ class SplitCheck:
 
     Attributes:
         images: their number, unreadable ones included.
-        classes: images of each class, by name; with masks, those that show it.
+        classes: images of each class, by name; with masks or boxes, those that show it.
         pixels: of each class over the masks, by name, and of those that are "ignored"; nothing
             without masks.
+        boxes: of each class, by name; nothing without boxes.
+        box_side_px: the square root of a box's area; None where there are no boxes.
         width_px, height_px: of the readable images; None where there are none.
         modes: images of each of Pillow's modes ("RGB", "L", "P", "CMYK", ...).
     """
@@ -53,6 +56,8 @@ class SplitCheck:
     images: int
     classes: Mapping[str, int]
     pixels: Mapping[str, int]
+    boxes: Mapping[str, int]
+    box_side_px: Spread | None
     width_px: Spread | None
     height_px: Spread | None
     modes: Mapping[str, int]
@@ -66,6 +71,7 @@ class SourceCheck:
         name, layout: of the source.
         splits: by name.
         bad_images: what is wrong with each file that cannot be decoded, by its path.
+        bad_boxes: what is wrong with boxes, each with its file and number.
         across_splits: groups of files with the same content in more than one split.
         across_classes: groups of files with the same content and different classes or masks, or
             whatever else is to be learned.
@@ -78,6 +84,7 @@ class SourceCheck:
     layout: str
     splits: Mapping[str, SplitCheck]
     bad_images: Mapping[str, str]
+    bad_boxes: Sequence[str]
     across_splits: Sequence[Sequence[str]]
     across_classes: Sequence[Sequence[str]]
     repeated: int
@@ -109,19 +116,30 @@ def check_source(
     across_splits, across_classes, repeated = _duplicates(everything)
     masked = any(isinstance(image.truth, bytes) for image in everything)
     masks = [of for of in source.splits.values() if isinstance(of, MaskedFiles)]
-    splits = {
-        split: _summarise(images, source.classes, masks=masked) for split, images in found.items()
+    boxes = {
+        split: counts
+        for split, dataset in source.splits.items()
+        if (counts := count_boxes(dataset)) is not None
     }
+    bad_ones = bad_boxes(source.splits)
+    splits = {
+        split: _summarise(images, source.classes, masks=masked, boxes=boxes.get(split))
+        for split, images in found.items()
+    }
+    problems = _problems(splits, bad, across_splits, across_classes, masks)
+    if bad_ones:
+        problems.insert(0, f"{len(bad_ones)} bad box{'es' * (len(bad_ones) > 1)}")
     return SourceCheck(
         name=source.name,
         layout=source.layout,
         splits=splits,
         bad_images=bad,
+        bad_boxes=bad_ones,
         across_splits=across_splits,
         across_classes=across_classes,
         repeated=repeated,
-        problems=_problems(splits, bad, across_splits, across_classes, masks),
-        notes=_notes(splits, repeated, masks),
+        problems=problems,
+        notes=[*box_notes(source.splits, boxes), *_notes(splits, repeated, masks)],
     )
 
 
@@ -178,6 +196,11 @@ def _inspect_loaded(split: str, dataset: Dataset, index: int) -> _Image:
 
 def _truth(sample: Sample) -> tuple[object, Mapping[int, int]]:
     """What must be equal for images of equal content, and the pixels of each class."""
+    if "boxes" in sample.targets:
+        labels = torch.as_tensor(sample.targets["labels"])
+        boxes = torch.as_tensor(sample.targets["boxes"])
+        objects = sorted(zip(labels.tolist(), boxes.tolist(), strict=True))
+        return str(objects), Counter(label for label in labels.tolist() if label >= 0)
     if "labels" in sample.targets:
         label = int(sample.targets["labels"])
         return label, {label: 1}
@@ -209,7 +232,9 @@ def _duplicates(images: Sequence[_Image]) -> tuple[list[list[str]], list[list[st
     return across_splits, across_classes, repeated
 
 
-def _summarise(images: Sequence[_Image], classes: Sequence[str], *, masks: bool) -> SplitCheck:
+def _summarise(
+    images: Sequence[_Image], classes: Sequence[str], *, masks: bool, boxes: BoxCounts | None
+) -> SplitCheck:
     good = [image for image in images if not image.fault]
     occurs: Counter[int] = Counter()
     pixels: Counter[int] = Counter()
@@ -221,13 +246,15 @@ def _summarise(images: Sequence[_Image], classes: Sequence[str], *, masks: bool)
         images=len(images),
         classes={name: occurs[number] for number, name in enumerate(classes)},
         pixels={name: pixels[number] for number, name in named.items()} if masks else {},
+        boxes=boxes.classes if boxes is not None else {},
+        box_side_px=_spread(boxes.sides_px.round(1).tolist()) if boxes is not None else None,
         width_px=_spread([image.width for image in good]),
         height_px=_spread([image.height for image in good]),
         modes=dict(Counter(image.mode for image in good).most_common()),
     )
 
 
-def _spread(numbers: Sequence[int]) -> Spread | None:
+def _spread(numbers: Sequence[float]) -> Spread | None:
     if not numbers:
         return None
     return Spread(least=min(numbers), median=statistics.median(numbers), greatest=max(numbers))
@@ -250,7 +277,8 @@ def _problems(
         )
     if across_classes:
         classes = "in more than one class" if splits["train"].classes else "with several targets"
-        what = "with more than one mask" if masks else classes
+        boxed = bool(splits["train"].boxes)
+        what = "with more than one mask" if masks else "with different boxes" if boxed else classes
         problems.append(f"{_count(len(across_classes), 'image')} {what}")
     unused = sorted({name for split in masks for name in split.unused_masks})
     if unused:

@@ -1,4 +1,4 @@
-"""A CSV file of path, label (or mask) and perhaps split."""
+"""A CSV file of path, label (or mask, or box) and perhaps split."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from zoo.data._boxes_csv import has_corners, read_boxed_csv
 from zoo.data._files import FileDataset, ImageFiles, natural_key
 from zoo.data._folders import SPLIT_NAMES, size_bytes
 from zoo.data._mask_folders import Pairs, masked_splits
@@ -46,12 +47,17 @@ def read_csv(path: Path, *, channels: int) -> Mapping[str, FileDataset]:
 
     A first line of column names ("path", "label", "split", and their like) is optional: without
     one the columns are path, label, split.  With a column "mask" in the place of labels, the
-    images have masks.  Paths are relative to the table.
+    images have masks; with columns of corners, boxes (``_boxes_csv``).  Paths are relative to the
+    table.
 
     Raises:
         DataError: naming the line.
     """
-    rows = list(_rows(path))
+    lines = _lines(path)
+    if lines and has_corners(lines[0][1]):
+        headers = {"path": _PATH_HEADERS, "label": _LABEL_HEADERS, "split": _SPLIT_HEADERS}
+        return read_boxed_csv(path, lines, headers=headers, channels=channels)
+    rows = list(_rows(path, lines))
     _check_rows(path, rows)
     by_split: dict[str, list[_Row]] = {}
     for row in rows:
@@ -96,18 +102,20 @@ def _labelled_splits(
     }
 
 
-def _rows(path: Path) -> Iterator[_Row]:
+def _lines(path: Path) -> list[tuple[int, list[str]]]:
+    """Number and cells of each line that is not empty."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text: {error}", "Save it as UTF-8.") from error
     lines = text.splitlines()
     table = csv.reader(lines, delimiter=_delimiter(path, lines[0] if lines else ""))
+    return [(table.line_num, cells) for cells in table if any(cell.strip() for cell in cells)]
+
+
+def _rows(path: Path, lines: Sequence[tuple[int, list[str]]]) -> Iterator[_Row]:
     columns: _Columns | None = None
-    for cells in table:
-        line = table.line_num
-        if not any(cell.strip() for cell in cells):
-            continue
+    for line, cells in lines:
         if columns is None:
             columns = _header_columns(cells)
             if columns is not None:

@@ -1,13 +1,14 @@
-"""Scenes of handwritten digits with exact masks, made on the fly: segmentation without a download.
+"""Scenes of handwritten digits with exact masks or boxes, made on the fly: nothing to download.
 
 A scene is a grey image with a smooth, noisy background and a few of the embedded digits, enlarged,
-of different brightness, none on another.  A mask says 0 for background and 1 + n for the digit n.
-The two splits share no digit.
+of different brightness, none on another.  A mask says 0 for background and 1 + n for the digit n;
+a box holds the digit's pixels and nothing more.  The two splits share no digit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from PIL import Image
 
 from zoo.data._dataset import Splits
 from zoo.data._digits import digits
-from zoo.data._resident import Resident
+from zoo.data._resident import Resident, ResidentBoxes
 from zoo.randomness import hash_words, uniform
 from zoo.structures import SampleKey
 
@@ -45,9 +46,26 @@ def digit_scenes(*, seed: int = 0, train: int = 1500, val: int = 300, size_px: i
         train, val: scenes of each split.
         size_px: height and width of a scene.
     """
+    scenes = _both_splits(seed=seed, train=train, val=val, size_px=size_px)
+    return {split: _with_masks(of, f"digit-scenes {split}") for split, of in scenes.items()}
+
+
+def digit_boxes(*, seed: int = 0, train: int = 1500, val: int = 300, size_px: int = 96) -> Splits:
+    """The splits "train" and "val" with a box around each digit, the same ones for one seed.
+
+    Args:
+        seed: of the scenes.
+        train, val: scenes of each split.
+        size_px: height and width of a scene.
+    """
+    scenes = _both_splits(seed=seed, train=train, val=val, size_px=size_px)
+    return {split: _with_boxes(of, f"digit-boxes {split}") for split, of in scenes.items()}
+
+
+def _both_splits(*, seed: int, train: int, val: int, size_px: int) -> dict[str, list[_Scene]]:
     sources = digits()
     return {
-        split: _split(split, _bank(sources[split]), seed=seed, count=count, size_px=size_px)
+        split: list(_scenes(split, _bank(sources[split]), seed=seed, count=count, size_px=size_px))
         for split, count in (("train", train), ("val", val))
     }
 
@@ -67,25 +85,59 @@ def _enlarged(digit: Bytes, size: int) -> Bytes:
     return np.asarray(Image.fromarray(digit).resize((size, size), Image.Resampling.BILINEAR))
 
 
-def _split(split: str, bank: Bank, *, seed: int, count: int, size_px: int) -> Resident:
-    images = np.empty((count, size_px, size_px), dtype=np.uint8)
-    masks = np.zeros((count, size_px, size_px), dtype=np.uint8)
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """An image and its mask, (size, size), with box and label of each digit."""
+
+    image: Bytes
+    mask: Bytes
+    boxes: list[tuple[int, int, int, int]] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+
+
+def _scenes(split: str, bank: Bank, *, seed: int, count: int, size_px: int) -> Iterator[_Scene]:
     draws = uniform(
         seed,
         f"digit scenes {split}",
         [SampleKey(0, index) for index in range(count)],
         5 + _DIGITS[1] * (3 + 2 * _PLACES),
     )
-    for index, (image, mask, numbers) in enumerate(zip(images, masks, draws, strict=True)):
-        grain = hash_words(seed, f"grain {split}", index, np.arange(image.size)) % _NOISE
-        image[:] = _background(size_px, numbers[1:5]) + grain.reshape(image.shape)
-        _place_digits(image, mask, bank, numbers)
+    shape = (size_px, size_px)
+    for index, numbers in enumerate(draws):
+        grain = hash_words(seed, f"grain {split}", index, np.arange(size_px * size_px)) % _NOISE
+        image = (_background(size_px, numbers[1:5]) + grain.reshape(shape)).astype(np.uint8)
+        scene = _Scene(image, np.zeros(shape, dtype=np.uint8))
+        _place_digits(scene, bank, numbers)
+        yield scene
+
+
+def _with_masks(scenes: Sequence[_Scene], name: str) -> Resident:
     return Resident(
-        name=f"digit-scenes {split}",
-        images=torch.from_numpy(images[:, None]),
-        targets={"masks": torch.from_numpy(masks)},
+        name=name,
+        images=_images(scenes),
+        targets={"masks": torch.from_numpy(np.stack([scene.mask for scene in scenes]))},
         classes=CLASSES,
     )
+
+
+def _with_boxes(scenes: Sequence[_Scene], name: str) -> ResidentBoxes:
+    boxes = torch.zeros(len(scenes), _DIGITS[1], 4)
+    labels = torch.full((len(scenes), _DIGITS[1]), -1)
+    for row, scene in enumerate(scenes):
+        found = len(scene.labels)
+        if found:
+            boxes[row, :found] = torch.tensor(scene.boxes, dtype=torch.float32)
+            labels[row, :found] = torch.tensor(scene.labels)
+    return ResidentBoxes(
+        name=name,
+        images=_images(scenes),
+        targets={"boxes": boxes, "labels": labels},
+        classes=CLASSES[1:],
+    )
+
+
+def _images(scenes: Sequence[_Scene]) -> torch.Tensor:
+    return torch.from_numpy(np.stack([scene.image for scene in scenes])[:, None])
 
 
 def _background(size_px: int, corners: NDArray[np.float64]) -> Bytes:
@@ -95,20 +147,22 @@ def _background(size_px: int, corners: NDArray[np.float64]) -> Bytes:
     return np.asarray(_SHADE * (top * (1 - at[:, None]) + bottom * at[:, None])).astype(np.uint8)
 
 
-def _place_digits(image: Bytes, mask: Bytes, bank: Bank, numbers: NDArray[np.float64]) -> None:
+def _place_digits(scene: _Scene, bank: Bank, numbers: NDArray[np.float64]) -> None:
     wanted = _DIGITS[0] + int(numbers[0] * (_DIGITS[1] - _DIGITS[0] + 1))
     for draws in numbers[5:].reshape(_DIGITS[1], -1)[:wanted]:
         size = _SIZES_PX[int(draws[0] * len(_SIZES_PX))]
         inks, labels = bank[size]
         which = int(draws[1] * len(labels))
-        corner = _free_corner(mask, size, draws[3:].reshape(_PLACES, 2).tolist())
+        corner = _free_corner(scene.mask, size, draws[3:].reshape(_PLACES, 2).tolist())
         if corner is None:
             continue
         place = tuple(slice(start, start + size) for start in corner)
         drawn = inks[which] >= _INK
         brightness = _BRIGHTNESS[0] + draws[2] * (_BRIGHTNESS[1] - _BRIGHTNESS[0])
-        image[place] += (inks[which] * (brightness / 255)).astype(np.uint8)
-        mask[place][drawn] = 1 + labels[which]
+        scene.image[place] += (inks[which] * (brightness / 255)).astype(np.uint8)
+        scene.mask[place][drawn] = 1 + labels[which]
+        scene.boxes.append(_box_around(drawn, corner))
+        scene.labels.append(int(labels[which]))
 
 
 def _free_corner(
@@ -120,3 +174,15 @@ def _free_corner(
         if room > 0 and not mask[top : top + size, left : left + size].any():
             return top, left
     return None
+
+
+def _box_around(drawn: NDArray[np.bool_], corner: tuple[int, int]) -> tuple[int, int, int, int]:
+    """x1 y1 x2 y2 of the pixels that are drawn; pixel i covers i to i + 1."""
+    rows, columns = np.flatnonzero(drawn.any(1)), np.flatnonzero(drawn.any(0))
+    top, left = corner
+    return (
+        left + int(columns[0]),
+        top + int(rows[0]),
+        left + int(columns[-1]) + 1,
+        top + int(rows[-1]) + 1,
+    )

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from zoo.data._boxes_coco import holds_coco, read_coco
+from zoo.data._boxes_voc import holds_voc, read_voc
+from zoo.data._boxes_yolo import holds_yolo, read_yolo
 from zoo.data._csv import read_csv
 from zoo.data._files import FileDataset, find_images, subfolders
 from zoo.data._folders import read_folders
@@ -17,16 +20,20 @@ LAYOUTS: dict[str, Callable[..., Mapping[str, FileDataset]]] = {
     "csv": read_csv,
     "masks": read_mask_folders,
     "stacks": read_stacks,
+    "voc": read_voc,
+    "coco": read_coco,
+    "yolo": read_yolo,
 }
 """By name, as in ``layout:path``; each is called with the path and the channels to decode to."""
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
-_NOT_READ = {
-    "Pascal VOC": {"annotations", "jpegimages"},
-    "COCO": {"annotations", "train2017"},
-    "YOLO": {"images", "labels"},
+_BOXED: dict[str, Callable[[Path], bool]] = {
+    "yolo": holds_yolo,
+    "coco": holds_coco,
+    "voc": holds_voc,
 }
-"""Layouts that would pass for class folders, by the folders (in lower case) that tell them."""
+"""What tells layouts of images with boxes."""
+_BOXED_FILES = {".json": "coco", ".yaml": "yolo", ".yml": "yolo"}
 
 
 def recognise(path: Path) -> str:
@@ -38,18 +45,17 @@ def recognise(path: Path) -> str:
     if path.is_file():
         if path.suffix.lower() in (".csv", ".tsv"):
             return "csv"
+        if path.suffix.lower() in _BOXED_FILES:
+            return _BOXED_FILES[path.suffix.lower()]
         raise _no_source(path)
     if holds_stacks(path):
         return "stacks"
     if holds_masks(path):
         return "masks"
-    folders = {folder.name.lower() for folder in subfolders(path)}
-    for other, needed in _NOT_READ.items():
-        if needed <= folders:
-            raise DataError(
-                f"{path} looks like {other} ({' and '.join(sorted(needed))}), which is not read",
-                f"If these are class folders all the same, say folders:{path}.",
-            )
+    boxed = next((layout for layout, holds in _BOXED.items() if holds(path)), None)
+    if boxed is not None:
+        return boxed
+    folders = subfolders(path)
     if folders:
         return "folders"
     tables = sorted([*path.glob("*.csv"), *path.glob("*.tsv")])
@@ -58,7 +64,8 @@ def recognise(path: Path) -> str:
         f"the layout of {path} is not recognised: it has no class folders"
         + (f", and {len(loose)} images in no folder" if loose else ""),
         "Looked for train/CLASS/*.jpg with val, valid, validation or test beside train, for"
-        " CLASS/*.jpg, for images/ with masks/, for images.tif with masks.tif, and for a .csv file."
+        " CLASS/*.jpg, for images/ with masks/, for images.tif with masks.tif, for boxes as of"
+        " COCO, Pascal VOC and YOLO, and for a .csv file."
         + (f" Did you mean {tables[0]}?" if tables else ""),
     )
 
@@ -73,7 +80,7 @@ def _no_source(file: Path) -> DataError:
             " train-volume.tif has train-labels.tif, or images.tif has masks.tif.",
         )
     return DataError(
-        f"{file} is neither a folder nor a .csv or .tsv file",
+        f"{file} is neither a folder nor a .csv, .tsv, .json or .yaml file",
         "Unpack it, and give the folder."
         if suffix in _ARCHIVES
         else f"Give a folder of class folders, or csv:{file} if it lists path and label.",

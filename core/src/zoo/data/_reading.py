@@ -120,14 +120,13 @@ def assemble(
 
 
 def _stack(tensors: Sequence[Tensor], fill: int | None) -> Tensor:
-    """Tensors of one shape as one; with ``fill``, their last two dimensions may differ."""
+    """Tensors of one shape as one; with ``fill``, they are padded at their ends to one shape."""
     if fill is None or len({tensor.shape for tensor in tensors}) == 1:
         return torch.stack(list(tensors))
-    height = max(tensor.shape[-2] for tensor in tensors)
-    width = max(tensor.shape[-1] for tensor in tensors)
-    stack = tensors[0].new_full((len(tensors), *tensors[0].shape[:-2], height, width), fill)
+    shape = [max(lengths) for lengths in zip(*(tensor.shape for tensor in tensors), strict=True)]
+    stack = tensors[0].new_full((len(tensors), *shape), fill)
     for row, tensor in zip(stack, tensors, strict=True):
-        row[..., : tensor.shape[-2], : tensor.shape[-1]] = tensor
+        row[tuple(slice(length) for length in tensor.shape)] = tensor
     return stack
 
 

@@ -1,4 +1,4 @@
-"""A split that is wholly in memory."""
+"""Splits that are wholly in memory."""
 
 from __future__ import annotations
 
@@ -49,3 +49,17 @@ class Resident:
         for name in sorted(self.targets):
             digest.update(self.targets[name].contiguous().numpy().tobytes())
         return digest.hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResidentBoxes(Resident):
+    """The same with boxes: ``{"boxes": (n, m, 4) float32, "labels": (n, m) int64}``.
+
+    Images with fewer than m objects are padded: boxes with zeros, labels with -1.
+    """
+
+    def load(self, index: int) -> Sample:
+        """One image and its own boxes and labels, without the padding."""
+        own = self.targets["labels"][index] >= 0
+        targets = {name: target[index][own] for name, target in self.targets.items()}
+        return Sample(self.images[index], targets)

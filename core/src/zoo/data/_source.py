@@ -13,13 +13,14 @@ import numpy as np
 
 from zoo.cards import DatasetCard
 from zoo.config import DataConfig
+from zoo.data._boxed_files import BoxedFiles
 from zoo.data._dataset import Dataset, Splits
 from zoo.data._files import FileDataset, exists, path_of
 from zoo.data._layouts import LAYOUTS, recognise
 from zoo.data._masked_files import MaskedFiles
 from zoo.data._named import find_dataset, read_dataset
 from zoo.data._splitting import stratified_split
-from zoo.data._verify import leave_out_bad_images
+from zoo.data._verify import check_images_are_there, leave_out_bad_images, settle_boxes
 from zoo.errors import DataError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def open_source(
     message: Message,
     channels: int = 3,
     undivided: bool = False,
+    unsettled: bool = False,
 ) -> Source:
     """Find out what ``source`` is, and its splits.
 
@@ -113,6 +115,7 @@ def open_source(
         message: told what a person should know (a split that was drawn, images left out).
         channels: that image files are decoded to.
         undivided: draw no validation split from data that have no splits of their own.
+        unsettled: leave bad boxes and missing images as they are, for ``check_source``.
 
     Raises:
         DataError: nothing there, a layout that is not recognised, classes or images that cannot
@@ -122,7 +125,7 @@ def open_source(
     layout, _, path_text = source.partition(":")
     if layout in LAYOUTS and path_text:
         path = path_of(path_text)
-        return _open_path(path, layout, data, message, channels, undivided)
+        return _open_path(path, layout, data, message, channels, undivided, unsettled)
     named = find_dataset(source, registry)
     if named is not None:
         return _open_named(
@@ -137,7 +140,7 @@ def open_source(
     path = path_of(source)
     if not exists(path):
         raise _nothing_found(source, registry)
-    return _open_path(path, recognise(path), data, message, channels, undivided)
+    return _open_path(path, recognise(path), data, message, channels, undivided, unsettled)
 
 
 def _open_named(
@@ -163,7 +166,13 @@ def _open_named(
 
 
 def _open_path(
-    path: Path, layout: str, data: DataConfig, message: Message, channels: int, undivided: bool
+    path: Path,
+    layout: str,
+    data: DataConfig,
+    message: Message,
+    channels: int,
+    undivided: bool,
+    unsettled: bool,
 ) -> Source:
     if not exists(path):
         raise DataError(
@@ -181,6 +190,10 @@ def _open_path(
         message(f"Numbers in masks mean: {first.mask_classes.described()}.")
         for note in first.notes:
             message(f"{note}.")
+    if isinstance(first, BoxedFiles) and not unsettled:
+        splits = settle_boxes(splits, data.on_bad_box, message)  # type: ignore[assignment]
+        if data.on_bad_image == "fail":
+            check_images_are_there(splits)
     name = path.resolve().stem if path.is_file() else path.resolve().name
     found = _finish(name or "data", layout, splits, data, message, channels, undivided=undivided)
     return replace(found, place=f"{layout}:{path.absolute()}")
@@ -258,7 +271,7 @@ def _nothing_found(source: str, registry: Registry) -> UnknownNameError:
         head if head and exists(Path(path)) else source,
         [*names, *LAYOUTS] if head else names,
         f"It is no path either. Registered: {', '.join(sorted(names)) or 'none'}. A path may be a"
-        f" folder or a .csv, and {layouts} says which.",
+        f" folder or a file, and {layouts} says which.",
     )
 
 

@@ -26,8 +26,8 @@ class Transforms:
         batch: shift, flip, erase, normalise, mix; images come out float32, normalised, all of the
             size that the model sees.
         fill: what images of several sizes do in a batch.  None: they are refused.  Otherwise they
-            are padded with black below and to the right, and a target named here with the value
-            that stands beside it.
+            are padded with black below and to the right, and a target named here (a map of pixels,
+            or a row for each object) at its ends with the value that stands beside it.
     """
 
     sample: SampleTransform | None

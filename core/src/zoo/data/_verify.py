@@ -1,11 +1,13 @@
-"""Decode every image once, before training, to find those that cannot be used."""
+"""Find what cannot be used before training: boxes that are wrong, images that cannot be decoded."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
 
+from zoo.data._boxed_files import BoxedFiles
 from zoo.data._dataset import Splits
 from zoo.data._files import FileDataset
 from zoo.errors import DataError
@@ -34,6 +36,53 @@ def leave_out_bad_images(
         more = f"\n  and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
         message(f"Left out {len(bad)} of {total} images:\n{named}{more}")
     return kept, bad  # type: ignore[return-value]
+
+
+def settle_boxes(
+    splits: Splits, on_bad_box: Literal["fail", "clip", "skip"], message: Callable[[str], None]
+) -> Splits:
+    """The splits with good boxes alone.
+
+    Raises:
+        DataError: there is something wrong, and ``on_bad_box`` is "fail"; names file and number.
+    """
+    boxed = [dataset for dataset in splits.values() if isinstance(dataset, BoxedFiles)]
+    bad = [box.cause for dataset in boxed for box in dataset.bad_boxes]
+    broken = [cause for dataset in boxed for cause in dataset.faults.values()]
+    if not bad and not broken:
+        return splits
+    found = [f"{len(bad)} bad box{'es' * (len(bad) > 1)}"] if bad else []
+    if broken:
+        found.append(f"{len(broken)} annotation{'s' * (len(broken) > 1)} that cannot be read")
+    named = [*bad, *broken]
+    lines = "\n".join(f"  {cause}" for cause in named[:_NAMED])
+    more = f"\n  and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    if on_bad_box == "fail":
+        raise DataError(
+            f"{' and '.join(found)}:\n{lines}{more}",
+            "See all with `zoo data check`; mend them, or say --on-bad-box clip or skip.",
+        )
+    message(f"{' and '.join(found)} ({on_bad_box}):\n{lines}{more}")
+    return {
+        split: dataset.settled(on_bad_box) if isinstance(dataset, BoxedFiles) else dataset
+        for split, dataset in splits.items()
+    }
+
+
+def check_images_are_there(splits: Splits) -> None:
+    """Refuse images with boxes of which the size could not even be read.
+
+    Raises:
+        DataError: naming the first ones.
+    """
+    boxed = [dataset for dataset in splits.values() if isinstance(dataset, BoxedFiles)]
+    missing = [cause for dataset in boxed for cause in dataset.unreadable.values()]
+    if missing:
+        more = f"; and {len(missing) - _NAMED} more images" if len(missing) > _NAMED else ""
+        raise DataError(
+            "; ".join(missing[:_NAMED]) + more,
+            "Check the paths, or leave bad images out with --on-bad-image skip.",
+        )
 
 
 def find_faults(dataset: FileDataset) -> Iterator[str | None]:

@@ -99,14 +99,14 @@ class Predictor:
             answers += self.answers([self.prepare(image) for image in batch])
         return answers
 
-    def prepare(self, image: ImageLike) -> Tensor:
-        """Decode, resize and crop one image: (c, h, w) for ``answers``."""
+    def prepare(self, image: ImageLike) -> Sample:
+        """Decode, resize and crop one image, for ``answers``."""
         sample = Sample(_to_tensor(image, self.record.input.channels), {})
         if self.transforms.sample is not None:
             sample = self.transforms.sample(sample, SampleKey(0, 0))
-        return sample.image
+        return sample
 
-    def answers(self, prepared: Sequence[Tensor]) -> list[Any]:
+    def answers(self, prepared: Sequence[Sample]) -> list[Any]:
         """The task's answers for images from ``prepare``; those of one size in one forward pass."""
         with torch.inference_mode(), autocast(self.device, self.precision):
             # Images of several sizes come to one size only in the batch stage, if at all.
@@ -154,15 +154,20 @@ def _check_tensor(image: Tensor) -> Tensor:
     return image * 255
 
 
-def _batches(images: Sequence[Tensor]) -> Iterator[Batch]:
+def _batches(samples: Sequence[Sample]) -> Iterator[Batch]:
     """Neighbours of one shape and dtype as batches."""
     start = 0
-    for _, group in groupby(images, key=lambda image: (image.shape, image.dtype)):
-        stack = torch.stack(list(group))
+    for _, group in groupby(samples, key=lambda sample: (sample.image.shape, sample.image.dtype)):
+        alike = list(group)
+        stack = torch.stack([sample.image for sample in alike])
         ids = torch.arange(start, start + len(stack))
         sizes = torch.tensor(stack.shape[-2:]).expand(len(stack), 2)
+        targets = {
+            name: torch.stack([torch.as_tensor(sample.targets[name]) for sample in alike])
+            for name in alike[0].targets
+        }
         keys = SampleKeys.of(SampleKey(0, int(index)) for index in ids)
-        yield Batch(stack, sizes, ids, {}, keys)
+        yield Batch(stack, sizes, ids, targets, keys)
         start += len(stack)
 
 
@@ -171,10 +176,13 @@ def _image_shape(batch: Batch) -> torch.Size:
 
 
 def _joined(parts: Sequence[Batch]) -> Batch:
+    """One batch of several; what the transforms noted of each image comes along."""
     return Batch(
         images=torch.cat([part.images for part in parts]),
         sizes=torch.cat([part.sizes for part in parts]),
         ids=torch.cat([part.ids for part in parts]),
-        targets={},
+        targets={
+            name: torch.cat([part.targets[name] for part in parts]) for name in parts[0].targets
+        },
         keys=SampleKeys.of(key for part in parts for key in part.keys),
     )

@@ -3,10 +3,11 @@
 from zoo.structures._backbone import Backbone, Stage
 from zoo.structures._batch import IGNORED, Batch, Sample, SampleKey, SampleKeys
 from zoo.structures._detections import Detections, DetectorOutput
-from zoo.structures._step import LossSum, Step, loss_weights
+from zoo.structures._step import EVERY_LOSS, LossSum, Step, loss_weights
 from zoo.structures._tiling import Tiling
 
 __all__ = [
+    "EVERY_LOSS",
     "IGNORED",
     "Backbone",
     "Batch",

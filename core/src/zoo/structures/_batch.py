@@ -91,7 +91,8 @@ class Sample:
     Attributes:
         image: (c, h, w); uint8 where the file has 8 bits, uint16 or float32 where it has more.
         targets: by name, as the task wants them; ``{"labels": int}`` for classification,
-            ``{"masks": (h, w) uint8}`` of class numbers and ``IGNORED`` for segmentation.
+            ``{"masks": (h, w) uint8}`` of class numbers and ``IGNORED`` for segmentation;
+            ``{"boxes": (m, 4) float32, "labels": (m,) int64}`` for detection, x1 y1 x2 y2 in px.
     """
 
     image: Tensor
@@ -108,7 +109,8 @@ class Batch:
             shapes by them.
         ids: (b,) int64, the index of each image in its split.
         targets: by name; ``{"labels": (b,) int64}`` for classification, ``{"masks": (b, h, w)
-            int64}`` for segmentation.
+            int64}`` for segmentation, ``{"boxes": (b, m, 4) float32, "labels": (b, m) int64}`` for
+            detection, padded with zeros and -1.
         keys: of each image, for whatever is random about it; on the host.
     """
 

@@ -9,6 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+EVERY_LOSS = "*"
+"""Among the counts of a batch: the count of each loss that has none of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class LossSum:
@@ -41,6 +44,11 @@ class Step:
     predictions: Any
 
 
+def _count_of(name: str, counts: Mapping[str, Tensor | float]) -> Tensor | float:
+    """The count of a loss among those that a task gives before the forward pass."""
+    return counts[name] if name in counts else counts[EVERY_LOSS]
+
+
 def loss_weights(
     losses: Mapping[str, LossSum],
     counts: Mapping[str, Tensor | float],
@@ -54,7 +62,7 @@ def loss_weights(
 
     Args:
         losses: of a batch, a micro-batch or one rank's share.
-        counts: of the whole batch over all ranks.
+        counts: of the whole batch over all ranks, by name or as ``EVERY_LOSS``.
         scale: factor of the whole.
 
     Returns:
@@ -62,7 +70,7 @@ def loss_weights(
     """
     weights = []
     for name, loss in losses.items():
-        weight = scale * loss.weight / counts[name]
+        weight = scale * loss.weight / _count_of(name, counts)
         if isinstance(weight, Tensor):
             weights.append(weight.to(loss.total))
         else:

@@ -138,6 +138,21 @@ class ClassificationTask(Task):
         """A matrix of 8 k^2 bytes."""
         return ConfusionMatrix(classes=self.classes)
 
+    def check_targets(self, splits: Mapping[str, Dataset]) -> None:
+        """As every task does, and that an image has one label.
+
+        Raises:
+            DataError: it has boxes with a label each, or none.
+        """
+        super().check_targets(splits)
+        for dataset in splits.values():
+            if torch.as_tensor(dataset.load(0).targets["labels"]).ndim:
+                raise DataError(
+                    f"{dataset.describe(0)} has boxes with labels, and no label of its own, which"
+                    " classification is learned from",
+                    "Use class folders, or a detector: `zoo list --task detection`.",
+                )
+
     def check_data(self, splits: Mapping[str, Dataset]) -> Sequence[str]:
         """Class counts and imbalance; settles what "balanced" class weights are.
 

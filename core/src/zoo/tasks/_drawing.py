@@ -1,4 +1,4 @@
-"""Words and masks on pictures, readable whatever the picture's size and the words' script."""
+"""Words, boxes and masks on pictures, readable whatever the size and the script."""
 
 from __future__ import annotations
 
@@ -54,6 +54,37 @@ def caption(image: Image.Image, lines: Sequence[str], colours: Sequence[int] = (
     return canvas
 
 
+def boxes_on(
+    image: Image.Image,
+    boxes: Sequence[Sequence[float]],
+    texts: Sequence[str],
+    *,
+    colours: Sequence[int],
+) -> Image.Image:
+    """A copy of the image with boxes, each with a text above it, or inside where there is no room.
+
+    Args:
+        boxes: x1 y1 x2 y2 in px of the image; the first is drawn last, over the others.
+        texts: of each box.
+        colours: class number of each box.
+    """
+    picture = _enlarged(image.convert("RGB"))
+    factor, size = picture.width / image.width, max(_SMALLEST_FONT_PX, picture.width // 40)
+    line_px = max(2, picture.width // 240)
+    draw = ImageDraw.Draw(picture)
+    for box, text, index in reversed(list(zip(boxes, texts, colours, strict=True))):
+        x1, y1, x2, y2 = (factor * edge for edge in box)
+        colour = class_colour(index)
+        draw.rectangle((x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)), outline=colour, width=line_px)
+        readable, font = _readable(" ".join(text.split()), size)
+        width = font.getlength(readable) + 4
+        top = max(0.0, y1 - size - 4)
+        left = max(0.0, min(x1, picture.width - width))
+        draw.rectangle((left, top, left + width, top + size + 4), fill=colour)
+        draw.text((left + 2, top + 1), readable, font=font, fill=_ink_on(colour))
+    return picture
+
+
 def overlay(image: Image.Image, mask: NDArray[np.uint8]) -> Image.Image:
     """The image under half-transparent colours of its classes; the first class has none."""
     picture = image.convert("RGB")
@@ -79,6 +110,12 @@ def class_colour(index: int) -> tuple[int, int, int]:
     for bit in range(8):
         channels[bit % 3] |= (index >> bit & 1) << (7 - bit // 3)
     return channels[0], channels[1], channels[2]
+
+
+def _ink_on(colour: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Black or white, whichever is readable on the colour."""
+    red, green, blue = colour
+    return (0, 0, 0) if 299 * red + 587 * green + 114 * blue > 128_000 else (255, 255, 255)
 
 
 def shortened(label: str) -> str:

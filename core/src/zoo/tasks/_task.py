@@ -54,7 +54,10 @@ class Task(ABC):
 
     @abstractmethod
     def loss_counts(self, batch: Batch) -> dict[str, Tensor | float]:
-        """The counts that ``step`` will give, from the targets alone, before any forward pass."""
+        """The counts that ``step`` will give, from the targets alone, before any forward pass.
+
+        A task whose losses depend on the model has one count for all of them, ``EVERY_LOSS``.
+        """
 
     @abstractmethod
     def predict(self, model: nn.Module, batch: Batch) -> list[Any]:

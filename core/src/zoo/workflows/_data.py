@@ -32,5 +32,6 @@ def check_data(
         registry=default_registry(),
         data=DataConfig(download=download),
         message=message,
+        unsettled=True,
     )
     return check_source(opened, progress=progress)

@@ -106,9 +106,9 @@ def class_balance(split: Dataset) -> np.ndarray[tuple[int], np.dtype[np.float64]
         ConfigError: the split's images have no single label each.
     """
     targets = getattr(split, "targets", {})
-    if "labels" not in targets:
+    labels = np.asarray(targets.get("labels", ()))
+    if labels.ndim != 1 or len(labels) != len(split):
         raise ConfigError("data.sampling = balanced needs data with a label for each image")
-    labels = np.asarray(targets["labels"])
     counts = np.bincount(labels)
     weights: np.ndarray[tuple[int], np.dtype[np.float64]] = 1.0 / counts[labels]
     return weights

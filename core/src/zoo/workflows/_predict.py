@@ -19,9 +19,8 @@ from zoo.runs import storage_errors, write_new_file
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from torch import Tensor
-
     from zoo.inference import Predictor
+    from zoo.structures import Sample
 
 _DECODERS = 4
 """Threads; Pillow decodes outside Python's lock."""
@@ -94,7 +93,7 @@ def predict(
     if save is not None:
         _make_folder(save)
 
-    def prepare(path: Path) -> Tensor | DataError:
+    def prepare(path: Path) -> Sample | DataError:
         try:
             return predictor.prepare(path)
         except DataError as error:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zoo import InputSpec, ModelCard, WeightsCard, hookimpl
+from zoo import InputSpec, ModelCard, RecipeCard, WeightsCard, hookimpl
 
 PHOTOS = InputSpec(size_px=600, resize_px=None)
 """The papers' shorter side."""
 LARGE_PHOTOS = InputSpec(size_px=800, resize_px=None)
 
+DETECTION = "detection"
+TAGS = ("detector", "no-compile", "no-export")
+"""How many boxes suppression leaves is known when they are there: no graph has that number."""
 SPP_PAPER = "He 2014, arXiv:1406.4729"
 
 
@@ -26,11 +29,15 @@ class Family:
     paper: str
     num_classes: int = 20
     input: InputSpec = PHOTOS
+    recipe: str = "single-map-small"
 
 
 FAMILIES = {
     "rcnn": Family(
-        "R-CNN: {} on each of 2,000 warped regions", "rcnn", "Girshick 2014, arXiv:1311.2524"
+        "R-CNN: {} on each of 2,000 warped regions",
+        "rcnn",
+        "Girshick 2014, arXiv:1311.2524",
+        recipe="rcnn-small",
     ),
     "spp_net": Family(
         "SPP-net: {} once, a spatial pyramid for each of 2,000 regions", "spp_net", SPP_PAPER
@@ -44,6 +51,7 @@ FAMILIES = {
         "Faster R-CNN: {} proposes its own 300 regions",
         "faster_rcnn",
         "Ren 2015, arXiv:1506.01497",
+        recipe="faster-rcnn-small",
     ),
     "faster_rcnn_fpn": Family(
         "Faster R-CNN: a feature pyramid over {} proposes 1,000 regions",
@@ -51,6 +59,7 @@ FAMILIES = {
         "Lin 2017, arXiv:1612.03144",
         num_classes=90,  # COCO's category numbers go to 90; ten of them are not used
         input=LARGE_PHOTOS,
+        recipe="fpn-small",
     ),
 }
 """By the name of the factory.  The classes are Pascal VOC's, with a pyramid COCO's."""
@@ -75,7 +84,7 @@ def _detector(
     stem, pyramid, _ = factory.partition("_fpn")
     return ModelCard(
         name=f"{stem}_{backbone}{pyramid}",
-        task="detection",
+        task=DETECTION,
         summary=family.summary.format(backbone),
         factory=f"zoo_rcnn.{family.module}:{factory}",
         options={"backbone": backbone},
@@ -85,19 +94,23 @@ def _detector(
         input=family.input,
         backbone_option="backbone",
         backbone_part="backbone.body",
+        recipe=family.recipe,
         weights=weights,
         paper=family.paper,
         license="Apache-2.0",
-        tags=("detector",),
+        tags=TAGS,
     )
 
 
 def _on_any_backbone(factory: str, num_params: int, gmacs: float) -> ModelCard:
-    """A card that leaves the backbone to the user; its numbers are for ResNet-18."""
+    """A card that leaves the backbone to the user; its numbers are for ResNet-18.
+
+    Its recipe names no part of a backbone.
+    """
     family = FAMILIES[factory]
     return ModelCard(
         name=factory,
-        task="detection",
+        task=DETECTION,
         summary=family.summary.format("any backbone"),
         factory=f"zoo_rcnn.{family.module}:{factory}",
         num_params=num_params,
@@ -106,9 +119,10 @@ def _on_any_backbone(factory: str, num_params: int, gmacs: float) -> ModelCard:
         input=family.input,
         backbone_option="backbone",
         backbone_part="backbone.body",
+        recipe="rcnn-small" if factory == "rcnn" else "roi-small",
         paper=family.paper,
         license="Apache-2.0",
-        tags=("detector",),
+        tags=TAGS,
     )
 
 
@@ -156,4 +170,32 @@ def zoo_models() -> list[ModelCard]:
             license="Apache-2.0",
             tags=("cnn",),
         ),
+    ]
+
+
+def _recipe(name: str, summary: str, source: str = "") -> RecipeCard:
+    return RecipeCard(
+        name=name,
+        task=DETECTION,
+        summary=summary,
+        factory=f"zoo_rcnn.recipes:{name.replace('-', '_')}",
+        source=source,
+    )
+
+
+@hookimpl
+def zoo_recipes() -> list[RecipeCard]:
+    """Ways to train a detector, ours and the sources'."""
+    return [
+        _recipe("roi-small", "small images from scratch, regions from outside"),
+        _recipe("rcnn-small", "the same with regions of 32 px"),
+        _recipe("single-map-small", "the same with the map of stride 8 of a ResNet"),
+        _recipe("faster-rcnn-small", "the same with small anchors on one map"),
+        _recipe("fpn-small", "the same with small anchors on a narrow pyramid"),
+        _recipe(
+            "girshick2015",
+            "Fast R-CNN's: 2 images of 600 px a step",
+            "Girshick 2015, arXiv:1504.08083",
+        ),
+        _recipe("torchvision-coco", "26 epochs of COCO, 16 images a step", "references/detection"),
     ]

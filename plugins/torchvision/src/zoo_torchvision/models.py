@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import ConfigError
-from zoo.structures import Stage
+from zoo.structures import Detections, DetectorOutput, LossSum, SampleKeys, Stage
 from zoo_torchvision.plugin import read_row
 
 RGB = 3
@@ -144,6 +144,80 @@ class Segmenter(TorchvisionModel):
         return maps["out"]
 
 
+class Detector(TorchvisionModel):
+    """``forward(images, sizes, targets, keys=..., detect=...)`` -> ``DetectorOutput``.
+
+    torchvision's detectors have losses in training mode alone, and detections in evaluation mode
+    alone: there is no validation loss.  They resize and normalise by themselves, and their random
+    choices are those of torch's generator.  Boxes would have the precision of the features, several
+    px in bf16: detectors run in float32 throughout.
+    """
+
+    def forward(
+        self,
+        images: Tensor,
+        sizes: Tensor,
+        targets: Mapping[str, Tensor] | None = None,
+        *,
+        keys: SampleKeys | None = None,
+        detect: bool = True,
+    ) -> DetectorOutput:
+        """Losses in training mode, detections in evaluation mode.
+
+        Args:
+            images: (b, 3, h, w) from 0 to 1, each in the top left corner.
+            sizes: (b, 2) each image's own height and width in px.
+            targets: ``boxes`` and ``labels`` to learn from.
+            keys: not used.
+            detect: whether detections are wanted.
+
+        Raises:
+            ConfigError: the model learns from more than boxes.
+        """
+        shown = [i[:, :h, :w] for i, (h, w) in zip(images, sizes.tolist(), strict=True)]
+        if self.training and targets is not None:
+            self._check_learns_from_boxes()
+            losses = self._library_forward(shown, _library_targets(targets))
+            count = len(shown)
+            sums = {name.removeprefix("loss_"): loss * count for name, loss in losses.items()}
+            return DetectorOutput({name: LossSum(of, count) for name, of in sums.items()}, [])
+        if self.training or not detect:
+            return DetectorOutput({}, [])
+        return DetectorOutput({}, [_detections(of) for of in self._library_forward(shown)])
+
+    def _library_forward(self, *args: Any) -> Any:
+        with torch.autocast(args[0][0].device.type, enabled=False):
+            return super().forward(*args)
+
+    def _check_learns_from_boxes(self) -> None:
+        heads = getattr(self, "roi_heads", None)
+        for part in ("mask", "keypoint"):
+            if heads is not None and getattr(heads, f"has_{part}")():
+                raise ConfigError(
+                    f"{type(self).__name__} learns from {part}s too, which detection has not",
+                    "Train a detector of boxes, such as torchvision:fasterrcnn_resnet50_fpn.",
+                )
+
+
+def _library_targets(targets: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    """Targets as torchvision's detectors want them; crowds, which they do not know, left out."""
+    labels = targets["labels"]
+    learned = labels >= 0
+    if "crowd" in targets:
+        learned = learned & ~targets["crowd"].bool()
+    return [
+        {"boxes": boxes[keep], "labels": of[keep] + BACKGROUND["detection"]}
+        for boxes, of, keep in zip(targets["boxes"], labels, learned, strict=True)
+    ]
+
+
+def _detections(found: Mapping[str, Tensor]) -> Detections:
+    """torchvision's answer for an image; some of its detectors can answer with the background."""
+    real = found["labels"] >= BACKGROUND["detection"]
+    labels = found["labels"][real] - BACKGROUND["detection"]
+    return Detections(found["boxes"][real], found["scores"][real], labels)
+
+
 def classification_model(
     variant: str, *, num_classes: int, in_channels: int = RGB, image_size: int | None = None
 ) -> TorchvisionModel:
@@ -179,20 +253,35 @@ def segmentation_model(
     return _build(Segmenter, variant, num_classes, in_channels, {})
 
 
-def detection_model(variant: str, *, num_classes: int, in_channels: int = RGB) -> TorchvisionModel:
-    """torchvision's detector as it is: lists of images and targets, losses or boxes.
+def detection_model(
+    variant: str,
+    *,
+    num_classes: int,
+    in_channels: int = RGB,
+    min_size: int | None = None,
+    max_size: int | None = None,
+) -> TorchvisionModel:
+    """A detector with fresh weights throughout.
 
     Args:
         variant: torchvision's name.
         num_classes: classes as users name them; the background is added inside.
         in_channels: 3, since the detectors normalise RGB images themselves.
+        min_size: px to which it resizes the shorter side, in all but SSDs.
+        max_size: px that the longer side may have then.
 
     Raises:
-        ConfigError: other channels.
+        ConfigError: other channels, or sizes for a detector of one size.
     """
     if in_channels != RGB:
         raise ConfigError(f"{variant} takes RGB images, not {in_channels} channels")
-    return _build(TorchvisionModel, variant, num_classes, RGB, {})
+    sizes = {"min_size": min_size, "max_size": max_size}
+    chosen = {name: size for name, size in sizes.items() if size is not None}
+    if chosen and variant.startswith("ssd"):
+        raise ConfigError(
+            f"{variant} sees every image at one size", f"Leave model.{next(iter(chosen))} out."
+        )
+    return _build(Detector, variant, num_classes, RGB, chosen)
 
 
 def library_builder(variant: str, task: str, **options: Any) -> functools.partial[nn.Module]:

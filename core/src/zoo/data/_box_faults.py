@@ -1,0 +1,245 @@
+"""From annotations as files have them to a split: sizes are looked up, and every box is judged.
+
+====================================  ============  =================  =================
+a box that                            ``fail``      ``clip``           ``skip``
+====================================  ============  =================  =================
+reaches at most 1 px out              is clipped    is clipped         is clipped
+reaches further out                   error         is clipped         is left out
+lies outside, has no area, is         error         is left out        is left out
+inverted, has no number (NaN), or
+is of an unknown class
+------------------------------------  ------------  -----------------  -----------------
+an annotation that cannot be read     error         image left out     image left out
+another size than the image's         error         not believed       not believed
+====================================  ============  =================  =================
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from zoo.data._boxed_files import BadBox, BoxedFiles, Objects
+from zoo.data._decode import upright_size
+from zoo.data._files import natural_key
+from zoo.data._folders import size_bytes
+from zoo.errors import DataError
+
+_ROUNDING_PX = 1.0
+"""That a box may reach out of its image: by rounding, or by counting from 0 or from 1."""
+
+Corners = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedBox:
+    """A box as a file has it.
+
+    Attributes:
+        corners: x1 y1 x2 y2; NaN for what is no number.
+        label: name of its class.
+        place: where it stands in the file ("object 3").
+        crowd, difficult: as in ``Objects``.
+        fault: what is wrong with it, if reading found that already.
+    """
+
+    corners: Corners
+    label: str
+    place: str
+    crowd: bool = False
+    difficult: bool = False
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedImage:
+    """An image as annotations have it.
+
+    Attributes:
+        name: of its file, relative to the root.
+        source: file that the annotation is from, for messages.
+        boxes: of its objects.
+        size: height and width that the annotation states; None where it states none.
+        fractions: whether corners are fractions of width and height.
+        fault: why the annotation cannot be used at all.
+    """
+
+    name: str
+    source: str
+    boxes: Sequence[MarkedBox] = field(default_factory=tuple)
+    size: tuple[int, int] | None = None
+    fractions: bool = False
+    fault: str = ""
+
+
+def boxed_splits(
+    root: Path,
+    found: Mapping[str, Sequence[MarkedImage]],
+    *,
+    classes: Sequence[str] | None,
+    channels: int,
+    notes: tuple[str, ...] = (),
+) -> dict[str, BoxedFiles]:
+    """Splits of images with boxes, once the size of every image is known.
+
+    Args:
+        root: that names are relative to.
+        found: images of each split; one split is named "all".
+        classes: names, in the order of their labels; None takes those of the training boxes.
+        channels: to decode to.
+        notes: how the annotations were understood.
+
+    Raises:
+        DataError: no images, no training split, or no classes.
+    """
+    if not any(found.values()):
+        raise DataError(f"{root} has no images with boxes", "See docs/data.md for the layouts.")
+    if "all" not in found and "train" not in found:
+        raise DataError(f"{root} has {', '.join(found)}, and no train split", "Add train images.")
+    if classes is None:
+        training = found["all"] if "all" in found else found["train"]
+        classes = sorted({box.label for of in training for box in of.boxes}, key=natural_key)
+    if not classes:
+        raise DataError(f"no image of {root} has a box", "Boxes say what there is to be learned.")
+    return {
+        split: _boxed_split(root, images, tuple(classes), channels, notes)
+        for split, images in found.items()
+    }
+
+
+def _boxed_split(
+    root: Path,
+    images: Sequence[MarkedImage],
+    classes: tuple[str, ...],
+    channels: int,
+    notes: tuple[str, ...],
+) -> BoxedFiles:
+    sizes, unreadable = _look_up_sizes(root, images)
+    numbers = {name: number for number, name in enumerate(classes)}
+    objects, bad = [], []
+    for image, size in zip(images, sizes, strict=True):
+        own, faults = _judge(image, size, numbers)
+        objects.append(own)
+        # Of an image that is not there, nothing more is to be said.
+        bad += [] if image.name in unreadable else faults
+    return BoxedFiles(
+        root=root,
+        names=[image.name for image in images],
+        sizes_bytes=[size_bytes(root / image.name) for image in images],
+        classes=classes,
+        channels=channels,
+        objects=objects,
+        bad_boxes=bad,
+        faults={image.name: image.fault for image in images if image.fault},
+        unreadable=unreadable,
+        notes=notes,
+    )
+
+
+def _look_up_sizes(
+    root: Path, images: Sequence[MarkedImage]
+) -> tuple[list[tuple[int, int]], dict[str, str]]:
+    """Height and width of each image, (0, 0) where it cannot be read, and why it cannot."""
+
+    def look(image: MarkedImage) -> tuple[int, int] | str:
+        try:
+            height, width = upright_size(root / image.name)
+        except DataError as error:
+            return error.cause
+        return height, width
+
+    # Files are opened without holding the interpreter's lock, so threads are enough.
+    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
+        answers = list(pool.map(look, images))
+    sizes = [(0, 0) if isinstance(answer, str) else answer for answer in answers]
+    unreadable = {
+        image.name: answer
+        for image, answer in zip(images, answers, strict=True)
+        if isinstance(answer, str)
+    }
+    return sizes, unreadable
+
+
+def _judge(
+    image: MarkedImage, size: tuple[int, int], numbers: Mapping[str, int]
+) -> tuple[Objects, list[BadBox]]:
+    """The objects of an image, and what is wrong with them."""
+    height, width = size
+    bad = []
+    if image.size not in (None, (0, 0), size):
+        bad.append(BadBox(image.name, -1, f"{image.source}: {_wrong_size(image, size)}"))
+    boxes = np.zeros((len(image.boxes), 4), dtype=np.float32)
+    labels = np.full(len(image.boxes), -1, dtype=np.int64)
+    for row, box in enumerate(image.boxes):
+        corners = _in_px(box.corners, size) if image.fractions else box.corners
+        boxes[row] = inside = clip(corners, height, width)
+        labels[row] = numbers.get(box.label, -1)
+        fault, mendable = find_fault(corners, height, width)
+        if labels[row] < 0:
+            fault, mendable = f"class {box.label!r} is not among those of training", False
+        if box.fault:
+            fault, mendable = box.fault, False
+        if fault:
+            boxes[row] = corners
+            cause = f"{image.source}, {box.place}: {fault}"
+            bad.append(BadBox(image.name, row, cause, inside if mendable else ()))
+    flags = [(box.crowd, box.difficult) for box in image.boxes]
+    crowd, difficult = np.array(flags, dtype=np.bool_).reshape(-1, 2).T
+    return Objects(boxes, labels, crowd.copy(), difficult.copy()), bad
+
+
+def find_fault(corners: Corners, height: int, width: int) -> tuple[str, bool]:
+    """What is wrong with a box, "" for nothing, and whether clipping it mends that."""
+    x1, y1, x2, y2 = corners
+    shown = "(" + ", ".join(f"{value:g}" for value in corners) + ")"
+    if not all(map(math.isfinite, corners)):
+        return f"the box {shown} is not made of numbers", False
+    if x2 < x1 or y2 < y1:
+        return f"the box {shown} is inverted: x2 and y2 must be greater than x1 and y1", False
+    if x2 == x1 or y2 == y1:
+        return f"the box {shown} has no area", False
+    inside = clip(corners, height, width)
+    if inside[2] <= inside[0] or inside[3] <= inside[1]:
+        return f"the box {shown} lies outside of the image, {width} x {height} px", False
+    out = max(-x1, -y1, x2 - width, y2 - height)
+    if out > _ROUNDING_PX:
+        return f"the box {shown} reaches out of the image, {width} x {height} px", True
+    return "", False
+
+
+def clip(corners: Corners, height: int, width: int) -> Corners:
+    """The part of a box that lies in the image."""
+    x1, y1, x2, y2 = corners
+    return (
+        min(max(x1, 0.0), width),
+        min(max(y1, 0.0), height),
+        min(max(x2, 0.0), width),
+        min(max(y2, 0.0), height),
+    )
+
+
+def to_number(text: object) -> float:
+    """The number that a file says; NaN for what is none."""
+    try:
+        return float(str(text).strip())
+    except ValueError:
+        return math.nan
+
+
+def _in_px(corners: Corners, size: tuple[int, int]) -> Corners:
+    height, width = size
+    x1, y1, x2, y2 = corners
+    return x1 * width, y1 * height, x2 * width, y2 * height
+
+
+def _wrong_size(image: MarkedImage, size: tuple[int, int]) -> str:
+    height, width = image.size or (0, 0)
+    stated = f"the image is said to be {width} x {height} px, and is {size[1]} x {size[0]}"
+    turned = (height, width) == (size[1], size[0])
+    return stated + (" (turned, perhaps by its EXIF tag)" if turned else "")
