@@ -1,37 +1,14 @@
-"""Boxes in COCO's JSON files: one file for each split.
-
-=============================================  ================================================
-``annotations/instances_train2017.json``       images in ``train2017/`` or ``images/train2017/``
-``train/_annotations.coco.json``               images beside it
-``labels.json``                                one file, which is one split; images beside it or
-                                               in ``images/`` or ``data/``
-=============================================  ================================================
-
-Category ids may have gaps: labels are 0 to k - 1 in the order of the ids.
-"""
+"""Boxes of COCO's JSON files: x, y, width and height of each annotation."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from zoo.data._box_faults import MarkedBox, MarkedImage, boxed_splits, to_number
 from zoo.data._boxed_files import BoxedFiles
-from zoo.data._files import subfolders
-from zoo.data._folders import SPLIT_NAMES, split_folders
-from zoo.errors import DataError
-
-_LISTS = ("images", "annotations", "categories")
-_SNIFFED = 4096
-"""Bytes in which the JSON of a split folder shows that it is COCO's."""
-
-
-def holds_coco(root: Path) -> bool:
-    """Whether a folder has COCO's JSON files where they use to be."""
-    return bool(_find_files(root))
+from zoo.data._coco import CocoFile, read_coco_files, training_file
 
 
 def read_coco(path: Path, *, channels: int) -> Mapping[str, BoxedFiles]:
@@ -40,129 +17,29 @@ def read_coco(path: Path, *, channels: int) -> Mapping[str, BoxedFiles]:
     Raises:
         DataError: no such file, or one that is broken or lacks its lists.
     """
-    files = {"all": path} if path.is_file() else _find_files(path)
-    if not files:
-        raise DataError(
-            f"{path} has no COCO file",
-            "Looked for annotations/*.json and train/_annotations.coco.json; you may name a file.",
+    files = read_coco_files(path)
+    training = training_file(files)
+    classes = list(training.categories().values())
+    found = {split: _images(file) for split, file in files.items()}
+    return boxed_splits(training.root, found, classes=classes, channels=channels)
+
+
+def _images(file: CocoFile) -> list[MarkedImage]:
+    names = file.categories()
+    return [
+        MarkedImage(
+            image.name,
+            str(file.path),
+            [_box(annotation, place, names) for place, annotation in image.annotations],
+            size=image.size,
         )
-    root = path.parent if path.is_file() else path
-    contents = {split: _read(file) for split, file in files.items()}
-    training = "train" if "train" in contents else next(iter(contents))
-    classes = list(_categories(files[training], contents[training]).values())
-    found = {
-        split: list(_images(root, files[split], content)) for split, content in contents.items()
-    }
-    return boxed_splits(root, found, classes=classes, channels=channels)
+        for image in file.images()
+    ]
 
 
-def _find_files(root: Path) -> dict[str, Path]:
-    """The file of each split.
-
-    Raises:
-        DataError: two files for one split.
-    """
-    folder = next((sub for sub in subfolders(root) if sub.name.lower() == "annotations"), None)
-    if folder is not None:
-        files = sorted(folder.glob("*.json"))
-        instances = [file for file in files if file.stem.startswith("instances")]
-        return _by_split(instances or files)
-    found = {}
-    for split, inner in split_folders(root).items():
-        files = [file for file in sorted(inner.glob("*.json")) if _looks_like_coco(file)]
-        if files:
-            found[split] = files[0]
-    return found
-
-
-def _by_split(files: Sequence[Path]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for file in files:
-        words = re.findall(r"[a-z]+", file.stem.lower())
-        split = next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None)
-        if split is None and len(files) == 1:
-            split = "all"
-        if split is None:
-            continue
-        if split in found:
-            raise DataError(
-                f"{found[split]} and {file} are both of the {split} split", "Name one: coco:FILE."
-            )
-        found[split] = file
-    return found
-
-
-def _looks_like_coco(file: Path) -> bool:
-    with file.open("rb") as opened:
-        start = opened.read(_SNIFFED)
-    return any(f'"{name}"'.encode() in start for name in (*_LISTS, "info"))
-
-
-def _read(file: Path) -> dict[str, Any]:
-    text = file.read_bytes()
-    if not text.strip():
-        raise DataError(f"{file} is empty", "A COCO file has images, annotations and categories.")
-    try:
-        content = json.loads(text)
-    except ValueError as error:
-        raise DataError(f"{file} is no JSON: {error}", "Was it copied to its end?") from error
-    if not isinstance(content, dict) or not all(
-        isinstance(content.get(name), list) for name in _LISTS
-    ):
-        raise DataError(
-            f"{file} is no COCO file of objects: it needs lists of {', '.join(_LISTS)}",
-            "Files of captions, or of tests without annotations, cannot be used.",
-        )
-    return content
-
-
-def _categories(file: Path, content: Mapping[str, Any]) -> dict[int, str]:
-    """Names by id, in the order of the ids.
-
-    Raises:
-        DataError: two categories of one id or name, or one without.
-    """
-    found: dict[int, str] = {}
-    for number, category in enumerate(content["categories"]):
-        try:
-            key, name = int(category["id"]), str(category["name"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"{file}, category {number} has no id and name") from error
-        if key in found or name in found.values():
-            raise DataError(f"{file}, category {number}: id {key} or name {name!r} is there twice")
-        found[key] = name
-    return dict(sorted(found.items()))
-
-
-def _images(root: Path, file: Path, content: Mapping[str, Any]) -> Iterator[MarkedImage]:
-    """Images in the file's order, each with its boxes in the file's order."""
-    names = _categories(file, content)
-    boxes: dict[Any, list[MarkedBox]] = {}
-    for number, image in enumerate(content["images"]):
-        if not isinstance(image, dict) or "id" not in image or "file_name" not in image:
-            raise DataError(f"{file}, image {number} has no id and file_name")
-        if image["id"] in boxes:
-            raise DataError(f"{file}, image {number}: id {image['id']} is there twice")
-        boxes[image["id"]] = []
-    for number, annotation in enumerate(content["annotations"]):
-        owner = annotation.get("image_id") if isinstance(annotation, dict) else None
-        if owner not in boxes:
-            raise DataError(
-                f"{file}, annotation {number} is of image {owner}, which is not among its images",
-                "Remove it, or add the image.",
-            )
-        boxes[owner].append(_box(annotation, number, names))
-    folder = _image_folder(root, file, [image["file_name"] for image in content["images"][:1]])
-    for image in content["images"]:
-        path = folder / image["file_name"]
-        name = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-        yield MarkedImage(name, str(file), boxes[image["id"]], size=_size(image))
-
-
-def _box(annotation: Mapping[str, Any], number: int, names: Mapping[int, str]) -> MarkedBox:
+def _box(annotation: Mapping[str, Any], place: str, names: Mapping[int, str]) -> MarkedBox:
     """x, y, width and height become corners."""
     box = annotation.get("bbox")
-    place = f"annotation {number} (id {annotation.get('id')})"
     category = annotation.get("category_id")
     label = names.get(category, "") if isinstance(category, int) else ""
     fault = "" if label else f"category {category} is not among the categories"
@@ -176,18 +53,3 @@ def _box(annotation: Mapping[str, Any], number: int, names: Mapping[int, str]) -
         crowd=bool(annotation.get("iscrowd", 0)),
         fault=fault,
     )
-
-
-def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
-    height, width = image.get("height"), image.get("width")
-    return (height, width) if isinstance(height, int) and isinstance(width, int) else None
-
-
-def _image_folder(root: Path, file: Path, names: Sequence[str]) -> Path:
-    """The first place where the first image is; where it is nowhere, beside the file."""
-    stem = file.stem.removeprefix("instances_")
-    places = [file.parent]
-    for above in (root, root / "images"):
-        places += [above / stem, above / stem.rstrip("0123456789"), above]
-    places += [file.parent / "images", file.parent / "data", root / "data", file.parent / stem]
-    return next((of for of in places if all((of / name).is_file() for name in names)), places[0])

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from zoo.data._boxes_coco import holds_coco, read_coco
+from zoo.data._boxes_coco import read_coco
 from zoo.data._boxes_voc import holds_voc, read_voc
 from zoo.data._boxes_yolo import holds_yolo, read_yolo
+from zoo.data._coco import holds_coco
 from zoo.data._csv import read_csv
 from zoo.data._files import FileDataset, find_images, subfolders
 from zoo.data._folders import read_folders
 from zoo.data._mask_folders import holds_masks, read_mask_folders
+from zoo.data._masks_coco import read_coco_masks
 from zoo.data._stacks import holds_stacks, read_stacks
 from zoo.errors import DataError
 
@@ -20,11 +22,14 @@ LAYOUTS: dict[str, Callable[..., Mapping[str, FileDataset]]] = {
     "csv": read_csv,
     "masks": read_mask_folders,
     "stacks": read_stacks,
+    "coco-masks": read_coco_masks,
     "voc": read_voc,
     "coco": read_coco,
     "yolo": read_yolo,
 }
-"""By name, as in ``layout:path``; each is called with the path and the channels to decode to."""
+"""By name, as in ``layout:path``; each is called with the path and the channels to decode to.
+
+``recognise`` never says "coco-masks": a COCO file by itself means its boxes."""
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 _BOXED: dict[str, Callable[[Path], bool]] = {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -113,23 +113,38 @@ def survey_masks(root: Path, pairs: Sequence[tuple[str, str]]) -> MaskSurvey:
         pairs: names of image and mask; a mask's is "" where there is none.
     """
 
-    def look(pair: tuple[str, str]) -> Mapping[int, int] | str:
+    def read(index: int) -> Values:
+        image, name = pairs[index]
+        mask = mask_path(root, image, name)
+        values = read_mask(mask)
+        check_sizes(root / image, mask, upright_size(root / image), values.shape)
+        return values
+
+    return survey([image for image, _ in pairs], read)
+
+
+def survey(images: Sequence[str], read: Callable[[int], NDArray[Any]]) -> MaskSurvey:
+    """Look at every mask once.
+
+    Args:
+        images: their names.
+        read: gives the numbers in the mask of an image, by its index.
+    """
+
+    def look(index: int) -> Mapping[int, int] | str:
         try:
-            mask = mask_path(root, *pair)
-            values = read_mask(mask)
-            check_sizes(root / pair[0], mask, upright_size(root / pair[0]), values.shape)
+            return _counts(read(index))
         except DataError as error:
             return error.cause
-        return _counts(values)
 
     # Pillow decodes without holding the interpreter's lock, so threads are enough.
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
-        found = list(pool.map(look, pairs))
+        found = list(pool.map(look, range(len(images))))
     return MaskSurvey(
         [{} if isinstance(answer, str) else answer for answer in found],
         {
             image: answer
-            for (image, _), answer in zip(pairs, found, strict=True)
+            for image, answer in zip(images, found, strict=True)
             if isinstance(answer, str)
         },
     )
@@ -193,7 +208,7 @@ def check_sizes(image: Path, mask: Path, image_size: Sequence[int], shape: Seque
     )
 
 
-def _counts(values: Values) -> Mapping[int, int]:
+def _counts(values: NDArray[Any]) -> Mapping[int, int]:
     if values.max() >= COLOUR:
         found, counts = np.unique(values, return_counts=True)
         return dict(zip(found.tolist(), counts.tolist(), strict=True))

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from zoo.data import mask_transforms, weigh_borders
+from zoo.data import BoxedFiles, mask_transforms, weigh_borders
 from zoo.errors import ConfigError, DataError
 from zoo.metrics import BoundaryScores, Metric, RandScore, RegionScores
 from zoo.structures import IGNORED, Batch, LossSum, Step
@@ -200,6 +200,19 @@ class SegmentationTask(Task):
             "classes": prediction["classes"],
             "exact": prediction["exact"],
         }
+
+    def check_targets(self, splits: Mapping[str, Dataset]) -> None:
+        """See by the first image of each split that there are masks.
+
+        Raises:
+            DataError: there are boxes instead, or nothing of use.
+        """
+        if any(isinstance(dataset, BoxedFiles) for dataset in splits.values()):
+            raise DataError(
+                "the data are read as boxes, and segmentation is learned from masks",
+                "For the segmentations of COCO files say --data coco-masks:PATH.",
+            )
+        super().check_targets(splits)
 
     def check_data(self, splits: Mapping[str, Dataset]) -> Sequence[str]:
         """Shares of the classes; settles what "balanced" class weights are.
