@@ -5,10 +5,12 @@ Shapes: n images, c channels, h w height and width in px.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from zoo.models import build_backbone
 from zoo.structures import Backbone
 
 Norm = Literal["batch", "frozen"]
@@ -35,3 +37,33 @@ class SingleMapBackbone(nn.Module):
         """Images (n, c, h, w) -> one map (n, channels, h / stride, w / stride), as a list."""
         maps: dict[str, Tensor] = self.body(images)
         return [list(maps.values())[-1]]
+
+
+def build_up_to_stage(
+    backbone: str,
+    stage: str | None,
+    *,
+    norm: Norm,
+    norm_eps: float | None,
+    in_channels: int,
+    options: Mapping[str, Any] | None,
+) -> Backbone:
+    """A backbone of the registry up to one stage.
+
+    Args:
+        backbone: name of a model with stages.
+        stage: the last one; None: the coarsest of a stride of at most 16.
+        norm: "frozen" for batch norms that are constants.
+        norm_eps: of frozen norms.
+        in_channels: of the images.
+        options: of the backbone's model.
+    """
+    return build_backbone(
+        backbone,
+        out=[stage] if stage else None,
+        max_stride=None if stage else LARGEST_STRIDE,
+        norm=norm,
+        norm_eps=norm_eps,
+        in_channels=in_channels,
+        **(options or {}),
+    )

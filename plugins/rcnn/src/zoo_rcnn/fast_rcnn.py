@@ -22,9 +22,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from zoo.models import build_backbone
 from zoo.structures import Backbone, DetectorOutput, SampleKeys
-from zoo_rcnn.backbones import LARGEST_STRIDE, Norm, SingleMapBackbone
+from zoo_rcnn.backbones import Norm, SingleMapBackbone, build_up_to_stage
 from zoo_rcnn.detections import DetectionRule
 from zoo_rcnn.matching import Matching
 from zoo_rcnn.operators import roi_max_pool
@@ -133,14 +132,13 @@ def fast_rcnn(  # noqa: PLR0913 - each is an option for the user
         foreground: largest share of them for regions that hold an object.
         sampling_seed: of the choice of regions.
     """
-    stages = build_backbone(
+    stages = build_up_to_stage(
         backbone,
-        out=[stage] if stage else None,
-        max_stride=None if stage else LARGEST_STRIDE,
+        stage,
         norm=norm,
         norm_eps=norm_eps,
         in_channels=in_channels,
-        **(backbone_options or {}),
+        options=backbone_options,
     )
     return FastRCNN(
         stages,

@@ -34,7 +34,7 @@ from zoo.errors import ConfigError
 from zoo.models import build_backbone
 from zoo.structures import Detections, DetectorOutput, LossSum, SampleKeys
 from zoo_rcnn.anchors import ASPECT_RATIOS, Anchors
-from zoo_rcnn.backbones import LARGEST_STRIDE, Norm, SingleMapBackbone
+from zoo_rcnn.backbones import Norm, SingleMapBackbone, build_up_to_stage
 from zoo_rcnn.detections import DetectionRule
 from zoo_rcnn.fpn import PyramidBackbone, align_on_pyramid
 from zoo_rcnn.matching import Matching
@@ -179,14 +179,13 @@ def faster_rcnn(  # noqa: PLR0913 - each is an option for the user
         samples: regions of each image that are learned from, a quarter of them objects.
         sampling_seed: of the choice of anchors and regions.
     """
-    stages = build_backbone(
+    stages = build_up_to_stage(
         backbone,
-        out=[stage] if stage else None,
-        max_stride=None if stage else LARGEST_STRIDE,
+        stage,
         norm=norm,
         norm_eps=norm_eps,
         in_channels=in_channels,
-        **(backbone_options or {}),
+        options=backbone_options,
     )
     body = SingleMapBackbone(stages)
     [stride] = body.strides
