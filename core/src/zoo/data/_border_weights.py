@@ -86,7 +86,7 @@ def border_weights(
 
 def _ndimage() -> Any:
     try:
-        from scipy import ndimage  # type: ignore[import-untyped]
+        from scipy import ndimage
     except ImportError as error:
         raise ConfigError(
             "task.loss = border needs SciPy, which is not installed",

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from zoo.data._box_faults import Corners, MarkedBox, MarkedImage, boxed_splits, to_number
 from zoo.data._boxed_files import BoxedFiles

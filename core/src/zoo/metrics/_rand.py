@@ -88,7 +88,7 @@ class RandScore(Metric):
 
 def _ndimage() -> Any:
     try:
-        from scipy import ndimage  # type: ignore[import-untyped]
+        from scipy import ndimage
     except ImportError as error:
         raise ConfigError(
             "the Rand score needs SciPy, which is not installed",
