@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from zoo.cards import InputSpec as InputSpec
     from zoo.cards import MetricCard as MetricCard
     from zoo.cards import ModelCard as ModelCard
+    from zoo.cards import ProposerCard as ProposerCard
     from zoo.cards import RecipeCard as RecipeCard
     from zoo.cards import TaskCard as TaskCard
     from zoo.cards import WeightsCard as WeightsCard
@@ -51,6 +52,7 @@ _HOMES = {
     "MetricCard": "zoo.cards",
     "ModelCard": "zoo.cards",
     "Predictor": "zoo.inference",
+    "ProposerCard": "zoo.cards",
     "RecipeCard": "zoo.cards",
     "Task": "zoo.tasks",
     "TaskCard": "zoo.cards",

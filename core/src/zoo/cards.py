@@ -18,6 +18,8 @@ _HASH = re.compile(r"[0-9a-f]{8,64}")
 
 FIXED_SIZE = "fixed-size"
 """A tag of models that are built for images of ``input.size_px``."""
+TAKES_PROPOSALS = "takes-proposals"
+"""A tag of detectors that look at the proposals that come with their images."""
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -215,6 +217,16 @@ class RecipeCard(Card):
 @dataclass(frozen=True)
 class CallbackCard(Card):
     """A callback of the trainer.  ``factory(**options) -> Callback``."""
+
+
+@dataclass(frozen=True)
+class ProposerCard(Card):
+    """What says where on an image objects could be.  ``factory(**options) -> Proposer``.
+
+    A proposer is called with an image, (h, w, 3) uint8 RGB, and returns boxes (p, 4) float32, x1 y1
+    x2 y2 in px of the image, and scores (p,), the likeliest highest.  It gives the same for the
+    same image, whatever else it has seen.
+    """
 
 
 @dataclass(frozen=True)

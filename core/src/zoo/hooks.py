@@ -21,6 +21,7 @@ from zoo.cards import (
     DatasetCard,
     MetricCard,
     ModelCard,
+    ProposerCard,
     RecipeCard,
     TaskCard,
 )
@@ -60,6 +61,11 @@ def zoo_recipes() -> Iterable[RecipeCard]:  # type: ignore[empty-body]
 @hookspec
 def zoo_callbacks() -> Iterable[CallbackCard]:  # type: ignore[empty-body]
     """The trainer callbacks that the plugin adds."""
+
+
+@hookspec
+def zoo_proposers() -> Iterable[ProposerCard]:  # type: ignore[empty-body]
+    """The makers of proposals that the plugin adds."""
 
 
 @hookspec

@@ -9,6 +9,7 @@ from zoo.checkpoint._pretrained import (
 )
 from zoo.checkpoint._state import (
     Checkpoint,
+    best_weights_sha256,
     latest_checkpoint,
     load_best,
     load_checkpoint,
@@ -20,6 +21,7 @@ from zoo.checkpoint._state import (
 __all__ = [
     "Checkpoint",
     "WeightsReport",
+    "best_weights_sha256",
     "class_names",
     "fetch_weights",
     "latest_checkpoint",

@@ -161,18 +161,24 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
 
 
+def best_weights_sha256(best: Path) -> str:
+    """The SHA-256 of a run's best weights, as their manifest says; they are not read.
+
+    Raises:
+        CheckpointError: the run has none yet, or the manifest is damaged.
+    """
+    _check_there(best)
+    return Manifest.read(best).files["tensors"].sha256
+
+
 def load_best(best: Path) -> Checkpoint:
     """Read the best weights of a run, also while the run replaces them.
 
     Raises:
         CheckpointError: the run has none yet, or they are damaged.
     """
+    _check_there(best)
     manifest = best / MANIFEST
-    if not manifest.exists():
-        raise CheckpointError(
-            f"{best.parent} has no best weights yet: no evaluation has ended",
-            f"Train on with: zoo train --resume {shlex.quote(str(best.parent))}",
-        )
     while True:
         seen = manifest.read_bytes()
         try:
@@ -180,6 +186,14 @@ def load_best(best: Path) -> Checkpoint:
         except CheckpointError:
             if manifest.read_bytes() == seen:
                 raise
+
+
+def _check_there(best: Path) -> None:
+    if not (best / MANIFEST).exists():
+        raise CheckpointError(
+            f"{best.parent} has no best weights yet: no evaluation has ended",
+            f"Train on with: zoo train --resume {shlex.quote(str(best.parent))}",
+        )
 
 
 def latest_checkpoint(run_checkpoints: Path, *, warn: Callable[[str], None]) -> Checkpoint | None:

@@ -10,7 +10,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "eval": ("zoo.cli.eval:eval_", "Score a run, or a model with weights, on a split."),
     "predict": ("zoo.cli.predict:predict", "Say what is on images."),
     "data": ("zoo.cli.data:data", "Look at data before training on them."),
-    "list": ("zoo.cli.list:list_", "List models, datasets, recipes, metrics, tasks or callbacks."),
+    "list": ("zoo.cli.list:list_", "List models, datasets, recipes, metrics, tasks, ..."),
     "info": ("zoo.cli.info:info", "Show what is known of a model."),
     "plugins": ("zoo.cli.plugins:plugins", "Install, look after and write plugins."),
     "benchmark": ("zoo.cli.benchmark:benchmark", "Measure how fast a model is on this machine."),

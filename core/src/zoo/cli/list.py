@@ -28,6 +28,7 @@ COLUMNS = {
     "metric": ("task", "keys", "summary"),
     "task": ("default_dataset", "summary"),
     "callback": ("summary",),
+    "proposer": ("summary",),
 }
 """The fields of each kind's card that a table shows."""
 KINDS = {f"{kind}s": kind for kind in COLUMNS}
@@ -44,7 +45,7 @@ KINDS = {f"{kind}s": kind for kind in COLUMNS}
 )
 @json_option
 def list_(what: str, pattern: str | None, task: str | None, json_: bool) -> None:
-    """List models, datasets, recipes, metrics, tasks or callbacks.
+    """List models, datasets, recipes, metrics, tasks, callbacks or proposers.
 
     PATTERN is a part of the name, or a glob such as 'resnet*_32x4d'.
     """

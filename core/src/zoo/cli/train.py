@@ -14,6 +14,7 @@ import click
 from zoo.cli._completion import complete_names
 from zoo.cli._options import DEVICES, PRECISIONS, json_option
 from zoo.cli._output import json_stream, print_answer, print_json, print_message
+from zoo.cli._progress import progress_bar
 from zoo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ def _run(
     if plan.config.machine.gpus > 1 and not is_launched():
         command = ["-m", "zoo", *sys.argv[1:]]
         return launch(command, plan.config.machine.gpus, stdout=json_stream() if json_ else None)
-    result = run_training(plan, output=output, resume=resume, message=print_message)
+    result = run_training(plan, output=output, resume=resume, message=print_message, bar=progress_bar)
     if json_ and is_main_process():
         print_json({"run": str(result.run), **asdict(result.fit)})
     return 0

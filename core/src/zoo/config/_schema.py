@@ -74,6 +74,12 @@ class DataConfig(Section):
     """"skip" checks all images first, and says which it leaves out."""
     on_bad_box: Literal["fail", "clip", "skip"] = "fail"
     """"clip" cuts boxes that reach out of their image, "skip" leaves out all bad ones."""
+    proposals: Text | None = None
+    """Where objects could be: a proposer's name, rpn:RUN, or a file; default: the model's grid."""
+    proposals_limit: PositiveInt | None = None
+    """Of an image, the best; default: all."""
+    proposals_options: dict[str, Any] = Field(default_factory=dict)
+    """Of the proposer that ``proposals`` names."""
     download: bool = False
     """Whether a registered data set that is not here may be fetched."""
     sampling: Literal["shuffle", "balanced"] = "shuffle"

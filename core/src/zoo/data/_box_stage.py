@@ -1,4 +1,4 @@
-"""The stages of detection: an image and its boxes move together.
+"""The stages of detection: an image, its boxes and its proposals move together.
 
 Everything random happens to one sample at a time, in a loader process; the batch is normalised,
 and its padding is made 0.
@@ -7,7 +7,7 @@ and its padding is made 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -21,8 +21,11 @@ from zoo.structures import Batch, Sample, SampleKey
 
 BOX_FILL = {"boxes": 0, "labels": -1, "crowd": 0, "difficult": 0, "proposals": 0}
 """What pads the targets of images with fewer objects than others of their batch."""
-_OF_OBJECTS = ("boxes", "labels", "crowd", "difficult")
-"""Targets that have a row for each object."""
+_TOGETHER = {
+    "boxes": ("boxes", "labels", "crowd", "difficult"),
+    "proposals": ("proposals",),
+}
+"""Targets in px that move with the image, each with those that have a row for each of its boxes."""
 _GREATEST_CUT = 0.25
 """Of height and width, from each side, by a crop that keeps boxes."""
 
@@ -153,7 +156,9 @@ def keep_boxes(sample: Sample, draws: list[float]) -> Sample:
 
 
 def see(sample: Sample, window: tuple[int, int, int, int], *, least_visible: float) -> Sample:
-    """A part of the image, with its boxes clipped to it; those that lose too much are left out.
+    """A part of the image, with boxes and proposals clipped to it.
+
+    Those that lose too much are left out.
 
     Args:
         window: top, left, height and width in px.
@@ -162,18 +167,19 @@ def see(sample: Sample, window: tuple[int, int, int, int], *, least_visible: flo
     top, left, height, width = window
     if (height, width) == tuple(sample.image.shape[-2:]):
         return sample
-    image = cut(sample.image, window).contiguous()
-    if "boxes" not in sample.targets:
-        return replace(sample, image=image)
-    whole = _boxes(sample) - torch.tensor([left, top, left, top])
-    boxes = clip_boxes(whole, height, width)
-    visible, area = _areas(boxes), _areas(whole)
-    kept = (visible > 0) & (visible >= least_visible * area)
-    targets = {
-        name: torch.as_tensor(target)[kept] if name in _OF_OBJECTS else target
-        for name, target in {**sample.targets, "boxes": boxes}.items()
-    }
-    return Sample(image, targets)
+    targets = dict(sample.targets)
+    for name, together in _TOGETHER.items():
+        if name not in targets:
+            continue
+        whole = torch.as_tensor(targets[name]) - torch.tensor([left, top, left, top])
+        boxes = clip_boxes(whole, height, width)
+        visible, area = _areas(boxes), _areas(whole)
+        kept = (visible > 0) & (visible >= least_visible * area)
+        targets[name] = boxes
+        targets |= {row: torch.as_tensor(targets[row])[kept] for row in together if row in targets}
+    if "proposals" in targets:
+        targets["proposal_counts"] = len(torch.as_tensor(targets["proposals"]))
+    return Sample(cut(sample.image, window).contiguous(), targets)
 
 
 def resize_sample(sample: Sample, height: int, width: int, *, mode: str) -> Sample:
@@ -214,10 +220,12 @@ def to_own_pixels(boxes: Tensor, size: Tensor, own_size: Tensor) -> Tensor:
 
 
 def _moved(sample: Sample, image: Tensor, move: Callable[[Tensor], Tensor]) -> Sample:
-    if "boxes" not in sample.targets:
-        return replace(sample, image=image)
-    targets: Mapping[str, Tensor | float] = {**sample.targets, "boxes": move(_boxes(sample))}
-    return Sample(image, targets)
+    moved = {
+        name: move(torch.as_tensor(sample.targets[name]))
+        for name in _TOGETHER
+        if name in sample.targets
+    }
+    return Sample(image, {**sample.targets, **moved})
 
 
 def _boxes(sample: Sample) -> Tensor:

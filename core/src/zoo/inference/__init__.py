@@ -1,6 +1,6 @@
 """Use trained weights: the record of what they need, and models ready to call on images."""
 
-from zoo.inference._loading import build_predictor, load_model, load_run
+from zoo.inference._loading import build_predictor, load_model, load_run, open_method
 from zoo.inference._predictor import ImageLike, Predictor
 from zoo.inference._record import ModelRecord
 
@@ -11,4 +11,5 @@ __all__ = [
     "build_predictor",
     "load_model",
     "load_run",
+    "open_method",
 ]

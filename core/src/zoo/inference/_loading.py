@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -31,7 +32,9 @@ from zoo.errors import (
 )
 from zoo.inference._predictor import Predictor
 from zoo.inference._record import ModelRecord
+from zoo.inference._run_proposer import RunProposer
 from zoo.models import build_model
+from zoo.proposals import Method, Proposer, open_proposer, resolve_method
 from zoo.registry import default_registry
 from zoo.runs import RunFolder
 
@@ -201,8 +204,45 @@ def build_predictor(
     # Contiguous images are converted on the way; convolutions are faster so on every device.
     model.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Predictor(
-        model, task, record, device=place, precision=choose_precision(precision, place)
+        model,
+        task,
+        record,
+        device=place,
+        precision=choose_precision(precision, place),
+        open_proposer=_proposer_of(record, device, registry),
     )
+
+
+def open_method(
+    method: Method, *, device: str = "auto", registry: Registry | None = None
+) -> Proposer:
+    """What proposes: a proposer of the registry, or the model of a run.
+
+    Raises:
+        UsageError: it is not installed, or the run is not there, has other weights by now, or a
+            model that proposes nothing.
+    """
+    registry = registry or default_registry()
+    if method.run is None:
+        return open_proposer(method, registry)
+    cure = "Put it back, or name a method with --proposals: rpn:RUN is a run that has moved."
+    try:
+        predictor = load_run(method.run, device=device, registry=registry)
+    except (RunFolderError, CheckpointError) as error:
+        raise RunFolderError(f"the run that proposes cannot be used: {error.cause}", cure) from error
+    if resolve_method(method.name, {}, registry).maker != method.maker:
+        raise RunFolderError(f"{method.run} has other weights than when it proposed", cure)
+    return RunProposer(predictor)
+
+
+def _proposer_of(
+    record: ModelRecord, device: str, registry: Registry
+) -> Callable[[], Proposer] | None:
+    """What opens the proposer of a model that wants proposals."""
+    if not record.proposals:
+        return None
+    method = Method.from_json(record.proposals["method"])
+    return partial(open_method, method, device=device, registry=registry)
 
 
 def _build_task(record: ModelRecord, options: Mapping[str, Any], registry: Registry) -> Task:

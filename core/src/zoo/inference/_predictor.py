@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -15,12 +16,14 @@ from torch import Tensor, nn
 from zoo.data import decode_image
 from zoo.devices import autocast
 from zoo.errors import DataError
+from zoo.proposals import propose, rgb_of, with_proposals
 from zoo.structures import Batch, Sample, SampleKey, SampleKeys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from zoo.inference._record import ModelRecord
+    from zoo.proposals import Proposer
     from zoo.tasks import Task
 
 ImageLike = str | Path | Image.Image | Tensor
@@ -38,6 +41,8 @@ class Predictor:
         record: what is known about the weights.
         device: where the model is.
         precision: "fp32", "bf16" or "fp16".
+        open_proposer: what gives the proposals that the model wants, opened when the first image
+            comes; None for a model that wants none.
 
     Attributes:
         transforms: the evaluation preprocessing of the weights, in both stages.
@@ -51,7 +56,9 @@ class Predictor:
         *,
         device: torch.device,
         precision: str = "fp32",
+        open_proposer: Callable[[], Proposer] | None = None,
     ) -> None:
+        self._open_proposer = open_proposer
         self.model = model.eval().requires_grad_(requires_grad=False)
         self.task = task
         self.record = record
@@ -69,7 +76,14 @@ class Predictor:
         build: Callable[..., Task] = type(self.task)
         task = build(classes=classes, **self.task.options())
         record = replace(self.record, classes=classes)
-        return Predictor(self.model, task, record, device=self.device, precision=self.precision)
+        return Predictor(
+            self.model,
+            task,
+            record,
+            device=self.device,
+            precision=self.precision,
+            open_proposer=self._open_proposer,
+        )
 
     @overload
     def __call__(self, images: ImageLike, *, batch_size: int = 32) -> Any: ...
@@ -102,17 +116,30 @@ class Predictor:
     def prepare(self, image: ImageLike) -> Sample:
         """Decode, resize and crop one image, for ``answers``."""
         sample = Sample(_to_tensor(image, self.record.input.channels), {})
+        if self._proposer is not None:
+            boxes, _ = propose(self._proposer, rgb_of(sample.image))
+            sample = with_proposals(sample, boxes, self.record.proposals.get("limit"))
         if self.transforms.sample is not None:
             sample = self.transforms.sample(sample, SampleKey(0, 0))
         return sample
 
+    @cached_property
+    def _proposer(self) -> Proposer | None:
+        return None if self._open_proposer is None else self._open_proposer()
+
     def answers(self, prepared: Sequence[Sample]) -> list[Any]:
         """The task's answers for images from ``prepare``; those of one size in one forward pass."""
+        return self.ask(self.task.predict, prepared)
+
+    def ask(
+        self, question: Callable[[nn.Module, Batch], list[Any]], prepared: Sequence[Sample]
+    ) -> list[Any]:
+        """What a function of the model and a batch says of images from ``prepare``."""
         with torch.inference_mode(), autocast(self.device, self.precision):
             # Images of several sizes come to one size only in the batch stage, if at all.
             parts = [self.transforms.batch(part.to(self.device)) for part in _batches(prepared)]
-            batches = [_joined(list(group)) for _, group in groupby(parts, key=_image_shape)]
-            return [answer for batch in batches for answer in self.task.predict(self.model, batch)]
+            batches = [_joined(list(group)) for _, group in groupby(parts, key=_shapes)]
+            return [answer for batch in batches for answer in question(self.model, batch)]
 
 
 def _to_tensor(image: ImageLike, channels: int) -> Tensor:
@@ -155,9 +182,14 @@ def _check_tensor(image: Tensor) -> Tensor:
 
 
 def _batches(samples: Sequence[Sample]) -> Iterator[Batch]:
-    """Neighbours of one shape and dtype as batches."""
+    """Neighbours of one dtype and of the same shapes as batches."""
+
+    def alike_by(sample: Sample) -> tuple[Any, ...]:
+        shapes = [torch.as_tensor(target).shape for target in sample.targets.values()]
+        return sample.image.dtype, sample.image.shape, *shapes
+
     start = 0
-    for _, group in groupby(samples, key=lambda sample: (sample.image.shape, sample.image.dtype)):
+    for _, group in groupby(samples, key=alike_by):
         alike = list(group)
         stack = torch.stack([sample.image for sample in alike])
         ids = torch.arange(start, start + len(stack))
@@ -171,8 +203,8 @@ def _batches(samples: Sequence[Sample]) -> Iterator[Batch]:
         start += len(stack)
 
 
-def _image_shape(batch: Batch) -> torch.Size:
-    return batch.images.shape[1:]
+def _shapes(batch: Batch) -> list[torch.Size]:
+    return [part.shape[1:] for part in (batch.images, *batch.targets.values())]
 
 
 def _joined(parts: Sequence[Batch]) -> Batch:

@@ -33,6 +33,8 @@ class ModelRecord:
         ema: whether the weights are the moving average.
         step, epoch: at which they were taken; None for published weights.
         weights: name of the published set, where they are one.
+        proposals: the ``method`` of ``zoo.proposals`` that the model's regions came from and the
+            ``limit`` on their number; nothing for a model that needs none.
     """
 
     model: str
@@ -51,6 +53,7 @@ class ModelRecord:
     step: int | None = None
     epoch: int | None = None
     weights: str | None = None
+    proposals: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As values that JSON can hold; ``from_json`` takes them back unchanged."""

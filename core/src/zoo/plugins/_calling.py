@@ -21,6 +21,7 @@ KINDS: Mapping[str, tuple[str, type[Card]]] = {
     "metric": ("zoo_metrics", cards.MetricCard),
     "recipe": ("zoo_recipes", cards.RecipeCard),
     "callback": ("zoo_callbacks", cards.CallbackCard),
+    "proposer": ("zoo_proposers", cards.ProposerCard),
     "command": ("zoo_commands", cards.CommandSpec),
 }
 """Each kind of thing that has a name: the hook that returns its cards, and their class."""

@@ -3,6 +3,7 @@
 from zoo.runs._environment import describe_environment
 from zoo.runs._folder import RunFolder
 from zoo.runs._json import JSON, dump_json, parse_json
+from zoo.runs._lock import turn
 from zoo.runs._names import is_safe_name, printable
 from zoo.runs._storage import (
     WrittenFile,
@@ -29,6 +30,7 @@ __all__ = [
     "storage_errors",
     "sync_folder",
     "temporary_name",
+    "turn",
     "write_atomically",
     "write_new_file",
 ]

@@ -1,6 +1,6 @@
-"""One process at a time in a run folder.
+"""One process at a time: in a run folder, or at a file that several want to make.
 
-The lock is the kernel's, on the file ``run.lock``: it ends with its process, even by ``kill -9``,
+The lock is the kernel's, on a file such as ``run.lock``: it ends with its process, even by ``kill -9``,
 so there is no stale lock to remove.
 """
 
@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -42,6 +42,32 @@ def folder_lock(path: Path) -> Iterator[None]:
         _held.discard(descriptor)
         with suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
+
+
+@contextmanager
+def turn(path: Path, *, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock file ``path`` for the length of the block, after whoever holds it now.
+
+    Args:
+        waiting: called once, where somebody does.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    with storage_errors(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    _held.add(descriptor)
+    try:
+        with storage_errors(path):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waiting()
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        _held.discard(descriptor)
         os.close(descriptor)
 
 

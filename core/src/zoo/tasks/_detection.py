@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from zoo.data import Dataset, Transforms
     from zoo.structures import Detections
 
+PROPOSALS = ("proposals", "proposal_counts")
+"""Targets that are nothing to be learned: a detector reads them where it only answers, too."""
 STRIDE_PX = 32
 """Images are padded to its multiples, so that maps of all strides up to it fit into one another."""
 
@@ -37,8 +40,8 @@ class DetectionTask(Task):
     cannot give them there says none.
 
     A batch has ``boxes`` (b, m, 4) x1 y1 x2 y2 in px of its images, 0 where padded, and ``labels``
-    (b, m) from 0, -1 where padded; it may have ``crowd`` and ``difficult`` (b, m), and what a
-    detector reads beside them.  Images without objects are good examples.
+    (b, m) from 0, -1 where padded; it may have ``crowd`` and ``difficult`` (b, m), and
+    ``proposals`` (b, p, 4), 0 where padded, with ``proposal_counts`` (b,).  Images without objects are good examples.
 
     Args:
         classes: names, in the order of the labels; the background is none of them.
@@ -77,13 +80,29 @@ class DetectionTask(Task):
 
         "box_px" is x1 y1 x2 y2 in px of the image itself, whatever size the model saw.
         """
-        outputs = _outputs(model, batch, None, detect=True)
+        given = {name: batch.targets[name] for name in PROPOSALS if name in batch.targets}
+        outputs = _outputs(model, batch, given or None, detect=True)
         found = [of for output in outputs for of in output.detections]
         own_sizes = batch.targets.get("own_sizes", batch.sizes)
         return [
             self._answer(of, to_own_pixels(of.boxes, size, own_size))
             for of, size, own_size in zip(found, batch.sizes, own_sizes, strict=True)
         ]
+
+    def propose(self, model: nn.Module, batch: Batch) -> list[tuple[Tensor, Tensor]]:
+        """For each image boxes (p, 4) in px of the image itself and scores (p,), the best first.
+
+        Args:
+            model: with ``propose(images, sizes)``, which gives both for each image of a batch.
+        """
+        own_sizes = batch.targets.get("own_sizes", batch.sizes)
+        ask: Callable[..., tuple[list[Tensor], list[Tensor]]] = getattr(model, "propose")
+        found = []
+        for row, own_size in enumerate(own_sizes):
+            single = _cut(batch.rows(row, row + 1))
+            [boxes], [scores] = ask(_padded(single.images), single.sizes)
+            found.append((to_own_pixels(boxes, batch.sizes[row], own_size), scores))
+        return found
 
     @classmethod
     def transforms_schema(cls) -> Callable[..., Transforms]:
@@ -165,6 +184,7 @@ def _outputs(
     Convolutions see the padding next to an image, and it would depend on the images beside it: only
     an image by itself is answered alike in every batch.
     """
+    batch = replace(batch, targets=targets or {})
     if model.training:
         parts = [batch]
     else:

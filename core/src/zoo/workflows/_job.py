@@ -15,11 +15,12 @@ from torch import nn
 
 from zoo.checkpoint import latest_checkpoint, step_folders
 from zoo.config import Layer, dump_config
-from zoo.data import open_source
+from zoo.data import Source, open_source
 from zoo.devices import choose_device, describe_device
 from zoo.distributed import is_main, is_main_process, on_main, process_group, rank
 from zoo.errors import ConfigError, StoppedError, UnknownNameError, ZooError
 from zoo.inference import ModelRecord
+from zoo.proposals import Bar
 from zoo.registry import Registry
 from zoo.reporting import ConsoleReporter, JsonLines, RunSummary
 from zoo.runs import RunFolder, describe_environment
@@ -38,6 +39,13 @@ from zoo.workflows._duration import long_run_line, time_image
 from zoo.workflows._feed import Feed
 from zoo.workflows._model import build_planned_model
 from zoo.workflows._plan import RunPlan, overlay
+from zoo.workflows._proposals import (
+    PROPOSALS_RECORD,
+    ProposalSource,
+    check_same_proposals,
+    hashes_of,
+    propose_for,
+)
 from zoo.workflows._rehearsal import rehearse
 from zoo.workflows._resume import DATA_RECORD, check_same_data
 
@@ -67,10 +75,13 @@ class Job:
         *,
         callbacks: Sequence[Callback],
         message: Message | None,
+        bar: Bar | None = None,
     ) -> None:
         self.plan, self.config, self.registry = plan, plan.config, registry
         self._callbacks = callbacks
         self._message = message or _to_stderr
+        self._bar = bar
+        self.proposals: ProposalSource | None = None
         self._stack = ExitStack()
 
     def start(self, output: Path | None) -> TrainResult:
@@ -94,6 +105,7 @@ class Job:
                 self._stack.enter_context(folder.lock())
             self._prepare(restored=bool(step_folders(folder.checkpoints)))
             check_same_data(folder, self.source)
+            check_same_proposals(folder, hashes_of(self.fed))
             if is_main():
                 folder.write_text(folder.config.name, dump_config(self.plan.resolved))
             return self._fit(folder, resumed=True)
@@ -115,11 +127,12 @@ class Job:
         )
         self._settle_data()
         self.task = self._build_task()
+        self.fed = self._with_proposals()
         self.device = self._stack.enter_context(process_group(device))
-        feed = Feed(self.plan, self.source, self.task, pin_memory=self.device.type == "cuda")
+        feed = Feed(self.plan, self.fed, self.task, pin_memory=self.device.type == "cuda")
         self.feed = self._stack.enter_context(closing(feed))
         self.model = self._build_model(restored=restored)
-        batch = rehearse(self.plan, self.source, self.task, self.model, self.device)
+        batch = rehearse(self.plan, self.fed, self.task, self.model, self.device)
         self._say_if_long(batch)
         self._named_callbacks = self._build_callbacks()
         self.trainer = self._build_trainer()
@@ -151,6 +164,23 @@ class Job:
                 f"Use --batch-size {images} or less.",
             )
         self._say(f"batches have {images} images, not {size} ({origin}): there are no more")
+
+    def _with_proposals(self) -> Source:
+        """The data as the model sees them.
+
+        Before the processes of a run meet, as none waits for another so long then: the first makes
+        the proposals, and says so, and the others find them.
+        """
+        if self.config.data.proposals is None:
+            return self.source
+        self.proposals = ProposalSource.of_config(
+            self.config.data,
+            registry=self.registry,
+            device=self.config.machine.device,
+            message=self._message,
+            bar=self._bar,
+        )
+        return propose_for(self.source, self.proposals)
 
     def _build_task(self) -> Task:
         factory = self.registry.load(self.plan.task)
@@ -205,6 +235,8 @@ class Job:
         try:
             folder.write_json("environment.json", describe_environment(plugins=plugins))
             folder.write_json(DATA_RECORD, self.source.record())
+            if self.proposals is not None:
+                folder.write_json(PROPOSALS_RECORD, hashes_of(self.fed))
             folder.write_text(folder.config.name, dump_config(self.plan.resolved))
         except BaseException:
             folder.discard()  # so that the same command can be given again
@@ -248,6 +280,7 @@ class Job:
             task=self.plan.task.full_name,
             task_options=self.task.options(),
             transforms=self.plan.transforms,
+            proposals=self.proposals.record() if self.proposals else {},
             metrics=metrics,
             ema=self.config.training.ema is not None,
             step=state.step,

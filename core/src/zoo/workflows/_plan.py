@@ -144,6 +144,10 @@ def check_plan(resolved: ResolvedConfig, registry: Registry) -> RunPlan:
     config, origins = resolved.config, resolved.origins
     model = registry.get("model", config.model.name)
     task = _task(config, model, registry)
+    if config.data.proposals or config.data.proposals_options or config.data.proposals_limit:
+        from zoo.workflows._proposals import check_proposals
+
+        check_proposals(config.data, cast(ModelCard, model.card), registry)
     task_factory = registry.load(task)
     optimizer_options(config, origins)
     build_curve(config, origins)
@@ -199,6 +203,11 @@ def _settle(plan: RunPlan) -> RunPlan:
         weights = resolve_weights(card, asked) if card and asked else None
         if isinstance(weights, Path):
             resolved = overlay(resolved, Layer("", {"model": {key: str(weights.absolute())}}))
+    if config.data.proposals is not None:
+        from zoo.workflows._proposals import absolute_proposals
+
+        place = absolute_proposals(config.data.proposals, registry)
+        resolved = overlay(resolved, Layer("", {"data": {"proposals": place}}))
     defaults = {"optimizer": optimizer_defaults(config)}
     layer = Layer(f"default of {config.optimizer.name}", defaults)
     return replace(plan, resolved=overlay(resolved, layer))

@@ -16,6 +16,7 @@ DATA_RECORD = "data.json"
 
 MAY_CHANGE = (
     "data.source",
+    "data.proposals",
     "data.workers",
     "machine.device",
     "machine.gpus",

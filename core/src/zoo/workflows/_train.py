@@ -11,6 +11,7 @@ import torch
 
 from zoo.config import Layer, load_config
 from zoo.devices import check_processes, choose_device, choose_precision
+from zoo.proposals import Bar
 from zoo.registry import Registry, default_registry
 from zoo.runs import RunFolder
 from zoo.training import Callback
@@ -84,14 +85,18 @@ def run_training(
     callbacks: Sequence[Callback] = (),
     registry: Registry | None = None,
     message: Callable[[str], None] | None = None,
+    bar: Bar | None = None,
 ) -> TrainResult:
     """Train as planned, or go on with a run exactly as if it had never stopped.
+
+    Args:
+        bar: shows how far the proposals are, where they are made first.
 
     Raises:
         DataError: the data cannot be used, or are not those of the run.
         CheckpointError: no checkpoint of the run verifies.
     """
-    job = Job(plan, registry or default_registry(), callbacks=callbacks, message=message)
+    job = Job(plan, registry or default_registry(), callbacks=callbacks, message=message, bar=bar)
     if resume is not None:
         return job.resume(RunFolder.open(resume))
     return job.start(Path(output) if output is not None else None)

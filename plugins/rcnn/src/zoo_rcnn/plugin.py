@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zoo import InputSpec, ModelCard, RecipeCard, WeightsCard, hookimpl
+from zoo import InputSpec, ModelCard, ProposerCard, RecipeCard, WeightsCard, hookimpl
 
 PHOTOS = InputSpec(size_px=600, resize_px=None)
 """The papers' shorter side."""
@@ -30,6 +30,12 @@ class Family:
     num_classes: int = 20
     input: InputSpec = PHOTOS
     recipe: str = "single-map-small"
+    takes_proposals: bool = True
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Of each of its cards."""
+        return (*TAGS, "takes-proposals") if self.takes_proposals else TAGS
 
 
 FAMILIES = {
@@ -52,6 +58,7 @@ FAMILIES = {
         "faster_rcnn",
         "Ren 2015, arXiv:1506.01497",
         recipe="faster-rcnn-small",
+        takes_proposals=False,
     ),
     "faster_rcnn_fpn": Family(
         "Faster R-CNN: a feature pyramid over {} proposes 1,000 regions",
@@ -60,6 +67,7 @@ FAMILIES = {
         num_classes=90,  # COCO's category numbers go to 90; ten of them are not used
         input=LARGE_PHOTOS,
         recipe="fpn-small",
+        takes_proposals=False,
     ),
 }
 """By the name of the factory.  The classes are Pascal VOC's, with a pyramid COCO's."""
@@ -98,7 +106,7 @@ def _detector(
         weights=weights,
         paper=family.paper,
         license="Apache-2.0",
-        tags=TAGS,
+        tags=family.tags,
     )
 
 
@@ -122,7 +130,7 @@ def _on_any_backbone(factory: str, num_params: int, gmacs: float) -> ModelCard:
         recipe="rcnn-small" if factory == "rcnn" else "roi-small",
         paper=family.paper,
         license="Apache-2.0",
-        tags=TAGS,
+        tags=family.tags,
     )
 
 
@@ -198,4 +206,21 @@ def zoo_recipes() -> list[RecipeCard]:
             "Girshick 2015, arXiv:1504.08083",
         ),
         _recipe("torchvision-coco", "26 epochs of COCO, 16 images a step", "references/detection"),
+    ]
+
+
+@hookimpl
+def zoo_proposers() -> list[ProposerCard]:
+    """Where objects could be, by the image alone."""
+    return [
+        ProposerCard(
+            name="grid",
+            summary="windows of some sizes and shapes, evenly over the image",
+            factory="zoo_rcnn.proposals:grid_proposer",
+        ),
+        ProposerCard(
+            name="selective-search",
+            summary="grouped segments (Uijlings 2013); needs zoo-rcnn[selective-search]",
+            factory="zoo_rcnn.selective_search:selective_search_proposer",
+        ),
     ]

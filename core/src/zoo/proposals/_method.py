@@ -1,0 +1,121 @@
+"""What makes proposals: a proposer of the registry with its options, or the weights of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from inspect import Parameter, signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.checkpoint import best_weights_sha256
+from zoo.config import check_options
+from zoo.errors import ConfigError, DataError, UnknownNameError
+from zoo.runs import RunFolder
+
+if TYPE_CHECKING:
+    from zoo.registry import Registry
+
+RPN = "rpn"
+"""``rpn:RUN`` is the proposals of a run's model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """What made some proposals; another one may make others.
+
+    Attributes:
+        name: full name of a proposer ("rcnn:grid"), or "rpn:" and the absolute path of a run.
+        options: of the proposer, those that nobody set included.
+        maker: its distribution and version; of a run the SHA-256 of its best weights.
+    """
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    maker: str
+
+    @property
+    def run(self) -> Path | None:
+        """The run whose model proposes."""
+        kind, _, path = self.name.partition(":")
+        return Path(path) if kind == RPN else None
+
+    @property
+    def title(self) -> str:
+        """For people: "rcnn:grid", "rpn:runs/faster"."""
+        return f"{RPN}:{self.run}" if self.run else self.name
+
+    def key(self) -> str:
+        """The same for methods that propose the same, wherever a run lies."""
+        name = RPN if self.run else self.name
+        return json.dumps([name, dict(self.options), self.maker], sort_keys=True)
+
+    def to_json(self) -> dict[str, Any]:
+        """As values that JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Any) -> Method:
+        """What ``to_json`` gave.
+
+        Raises:
+            DataError: it is no such thing.
+        """
+        try:
+            name, options, maker = values["name"], values["options"], values["maker"]
+        except (KeyError, TypeError) as error:
+            raise DataError(f"no method of proposals: {values!r}") from error
+        return cls(name=str(name), options=dict(options), maker=str(maker))
+
+
+def is_method(word: str, registry: Registry) -> bool:
+    """Whether a word names a method; otherwise it is taken for a file.
+
+    Raises:
+        UnknownNameError: neither a method nor a file.
+    """
+    if word.partition(":")[0] == RPN:
+        return True
+    try:
+        registry.get("proposer", word)
+    except UnknownNameError:
+        if Path(word).expanduser().exists():
+            return False
+        raise
+    return True
+
+
+def resolve_method(word: str, options: Mapping[str, Any], registry: Registry) -> Method:
+    """The method of a word: "grid", "rcnn:grid", "rpn:runs/faster".
+
+    Raises:
+        UnknownNameError: nobody has this proposer.
+        ConfigError: an option that the proposer has not.
+        RunFolderError: there is no such run.
+        CheckpointError: it has no weights yet.
+    """
+    kind, _, path = word.partition(":")
+    if kind == RPN:
+        if options:
+            raise ConfigError(
+                f"{word} takes no option, and is given {', '.join(options)}",
+                "A run proposes as it was trained.",
+            )
+        if not path:
+            raise ConfigError("rpn: names no run", "Say rpn:RUN, as in rpn:runs/faster.")
+        folder = RunFolder.open(Path(path).expanduser())
+        weights = best_weights_sha256(folder.best)
+        return Method(name=f"{RPN}:{folder.path.absolute()}", maker=f"weights {weights}")
+    entry = registry.get("proposer", word)
+    factory = registry.load(entry)
+    checked = check_options("data.proposals_options", factory, options)
+    defaults = {
+        name: parameter.default
+        for name, parameter in signature(factory).parameters.items()
+        if parameter.default is not Parameter.empty
+    }
+    chosen = json.loads(json.dumps({**defaults, **checked}))  # tuples as the lists they come back as
+    return Method(
+        name=entry.full_name, options=chosen, maker=f"{entry.distribution} {entry.version}"
+    )
