@@ -58,6 +58,11 @@ def model_options(*, batch_size: int) -> Callable[[Command], Command]:
             help="Images at a time; no answer depends on it.",
         ),
         click.option(
+            "--proposals",
+            metavar="METHOD|FILE",
+            help="Where objects could be, for a detector that is told; default: as the run.",
+        ),
+        click.option(
             "--set",
             "assignments",
             multiple=True,

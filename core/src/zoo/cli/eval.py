@@ -58,13 +58,14 @@ _WIDEST_MATRIX = 30
     shell_complete=complete_names("metric"),
 )
 @json_option
-def eval_(
+def eval_(  # noqa: PLR0913 - each is an option for the user
     run: str,
     *,
     workers: int | None,
     download: bool,
     on_bad_image: str | None,
     on_bad_box: str | None,
+    proposals: str | None,
     per_class: bool,
     assignments: tuple[str, ...],
     json_: bool,
@@ -82,6 +83,7 @@ def eval_(
         "download": download or None,
         "on_bad_image": on_bad_image,
         "on_bad_box": on_bad_box,
+        "proposals": proposals,
     }
     data_options = {key: value for key, value in said.items() if value is not None}
     with progress_bar("evaluating") as progress:

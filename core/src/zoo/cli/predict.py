@@ -58,6 +58,7 @@ def predict(  # noqa: PLR0913  (its options)
     batch_size: int,
     device: str,
     precision: str,
+    proposals: str | None,
     assignments: tuple[str, ...],
     on_bad_image: Literal["fail", "skip"],
     json_: bool,
@@ -78,6 +79,7 @@ def predict(  # noqa: PLR0913  (its options)
         precision=precision,
         registry=default_registry(),
         message=print_message,
+        proposals=proposals,
         task_options=task_options(assignments) | ({} if top_k is None else {"top_k": top_k}),
     )
     found: list[Prediction] = []

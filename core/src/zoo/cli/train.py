@@ -197,7 +197,9 @@ def _run(
     if plan.config.machine.gpus > 1 and not is_launched():
         command = ["-m", "zoo", *sys.argv[1:]]
         return launch(command, plan.config.machine.gpus, stdout=json_stream() if json_ else None)
-    result = run_training(plan, output=output, resume=resume, message=print_message, bar=progress_bar)
+    result = run_training(
+        plan, output=output, resume=resume, message=print_message, bar=progress_bar
+    )
     if json_ and is_main_process():
         print_json({"run": str(result.run), **asdict(result.fit)})
     return 0

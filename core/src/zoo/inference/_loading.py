@@ -34,7 +34,7 @@ from zoo.inference._predictor import Predictor
 from zoo.inference._record import ModelRecord
 from zoo.inference._run_proposer import RunProposer
 from zoo.models import build_model
-from zoo.proposals import Method, Proposer, open_proposer, resolve_method
+from zoo.proposals import Method, Proposer, check_weights_of, open_proposer
 from zoo.registry import default_registry
 from zoo.runs import RunFolder
 
@@ -225,14 +225,8 @@ def open_method(
     registry = registry or default_registry()
     if method.run is None:
         return open_proposer(method, registry)
-    cure = "Put it back, or name a method with --proposals: rpn:RUN is a run that has moved."
-    try:
-        predictor = load_run(method.run, device=device, registry=registry)
-    except (RunFolderError, CheckpointError) as error:
-        raise RunFolderError(f"the run that proposes cannot be used: {error.cause}", cure) from error
-    if resolve_method(method.name, {}, registry).maker != method.maker:
-        raise RunFolderError(f"{method.run} has other weights than when it proposed", cure)
-    return RunProposer(predictor)
+    check_weights_of(method)
+    return RunProposer(load_run(method.run, device=device, registry=registry))
 
 
 def _proposer_of(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from zoo.inference._record import ModelRecord
-    from zoo.proposals import Proposer
+    from zoo.proposals import Method, Proposer
     from zoo.tasks import Task
 
 ImageLike = str | Path | Image.Image | Tensor
@@ -83,6 +83,18 @@ class Predictor:
             device=self.device,
             precision=self.precision,
             open_proposer=self._open_proposer,
+        )
+
+    def proposing(self, method: Method, open_proposer: Callable[[], Proposer]) -> Predictor:
+        """The same with proposals by another method."""
+        proposals = {**self.record.proposals, "method": method.to_json()}
+        return Predictor(
+            self.model,
+            self.task,
+            replace(self.record, proposals=proposals),
+            device=self.device,
+            precision=self.precision,
+            open_proposer=open_proposer,
         )
 
     @overload

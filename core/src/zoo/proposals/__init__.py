@@ -3,7 +3,7 @@
 from zoo.proposals._artefact import Proposals, read_proposals, save_proposals
 from zoo.proposals._building import Bar, find_or_build
 from zoo.proposals._images import ImageId, ProposedDataset, image_ids
-from zoo.proposals._method import RPN, Method, is_method, resolve_method
+from zoo.proposals._method import RPN, Method, check_weights_of, is_method, resolve_method
 from zoo.proposals._proposer import Proposer, open_proposer, propose, rgb_of, with_proposals
 from zoo.proposals._recall import recall
 
@@ -12,9 +12,10 @@ __all__ = [
     "Bar",
     "ImageId",
     "Method",
-    "ProposedDataset",
     "Proposals",
+    "ProposedDataset",
     "Proposer",
+    "check_weights_of",
     "find_or_build",
     "image_ids",
     "is_method",

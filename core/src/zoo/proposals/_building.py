@@ -142,7 +142,9 @@ def _make_parts(
     images: _Images, method: Method, proposer: Proposer, folder: Path, progress: Progress
 ) -> list[Proposals]:
     """The proposals of all images in parts, each of which is a file when the next begins."""
-    places = [range(n, min(n + PART_IMAGES, len(images))) for n in range(0, len(images), PART_IMAGES)]
+    places = [
+        range(n, min(n + PART_IMAGES, len(images))) for n in range(0, len(images), PART_IMAGES)
+    ]
     paths = [folder / f"{place.start:08d}.safetensors" for place in places]
     parts = [
         _read_part(path, method, [images.ids[index] for index in place])

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-
 from zoo.data import Dataset, FileDataset
 from zoo.errors import DataError
 from zoo.proposals._proposer import with_proposals

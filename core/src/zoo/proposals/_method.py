@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.checkpoint import best_weights_sha256
 from zoo.config import check_options
-from zoo.errors import ConfigError, DataError, UnknownNameError
+from zoo.errors import CheckpointError, ConfigError, DataError, RunFolderError, UnknownNameError
 from zoo.runs import RunFolder
 
 if TYPE_CHECKING:
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 RPN = "rpn"
 """``rpn:RUN`` is the proposals of a run's model."""
+_MOVED = (
+    "Put it back, or say where it is: data.proposals=rpn:RUN in training, --proposals rpn:RUN"
+    " afterwards."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +96,7 @@ def resolve_method(word: str, options: Mapping[str, Any], registry: Registry) ->
     Raises:
         UnknownNameError: nobody has this proposer.
         ConfigError: an option that the proposer has not.
-        RunFolderError: there is no such run.
-        CheckpointError: it has no weights yet.
+        RunFolderError: there is no such run, or it has no weights yet.
     """
     kind, _, path = word.partition(":")
     if kind == RPN:
@@ -104,9 +107,7 @@ def resolve_method(word: str, options: Mapping[str, Any], registry: Registry) ->
             )
         if not path:
             raise ConfigError("rpn: names no run", "Say rpn:RUN, as in rpn:runs/faster.")
-        folder = RunFolder.open(Path(path).expanduser())
-        weights = best_weights_sha256(folder.best)
-        return Method(name=f"{RPN}:{folder.path.absolute()}", maker=f"weights {weights}")
+        return _of_run(Path(path).expanduser().absolute())
     entry = registry.get("proposer", word)
     factory = registry.load(entry)
     checked = check_options("data.proposals_options", factory, options)
@@ -115,7 +116,28 @@ def resolve_method(word: str, options: Mapping[str, Any], registry: Registry) ->
         for name, parameter in signature(factory).parameters.items()
         if parameter.default is not Parameter.empty
     }
-    chosen = json.loads(json.dumps({**defaults, **checked}))  # tuples as the lists they come back as
+    chosen = json.loads(
+        json.dumps({**defaults, **checked})
+    )  # tuples as the lists they come back as
     return Method(
         name=entry.full_name, options=chosen, maker=f"{entry.distribution} {entry.version}"
     )
+
+
+def check_weights_of(method: Method) -> None:
+    """See that a run that proposes still has the weights that it had.
+
+    Raises:
+        RunFolderError: it is not there, or has others.
+    """
+    if method.run and _of_run(method.run).maker != method.maker:
+        raise RunFolderError(f"{method.run} has other weights than when it proposed", _MOVED)
+
+
+def _of_run(run: Path) -> Method:
+    try:
+        weights = best_weights_sha256(RunFolder.open(run).best)
+    except (RunFolderError, CheckpointError) as error:
+        cause = f"the run that proposes cannot be used: {error.cause}"
+        raise RunFolderError(cause, _MOVED) from error
+    return Method(name=f"{RPN}:{run}", maker=f"weights {weights}")

@@ -76,7 +76,9 @@ def rgb_of(image: Tensor) -> NDArray[np.uint8]:
     elif image.is_floating_point():
         image = image.round().clamp(0, 255)
     pixels: NDArray[np.uint8] = image.to(torch.uint8).permute(1, 2, 0).numpy()
-    return np.ascontiguousarray(pixels.repeat(3, axis=2) if pixels.shape[2] == 1 else pixels[..., :3])
+    return np.ascontiguousarray(
+        pixels.repeat(3, axis=2) if pixels.shape[2] == 1 else pixels[..., :3]
+    )
 
 
 def with_proposals(sample: Sample, boxes: NDArray[np.float32], limit: int | None) -> Sample:

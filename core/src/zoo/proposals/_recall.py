@@ -47,7 +47,8 @@ def overlaps(first: Boxes, second: Boxes) -> Boxes:
     common = np.clip(far - corner, 0, None).prod(axis=2)
     areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (first, second)]
     union = areas[0][:, None] + areas[1][None, :] - common
-    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+    ious: Boxes = np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+    return ious
 
 
 def _objects(dataset: Dataset, index: int) -> Boxes | None:
@@ -58,6 +59,7 @@ def _objects(dataset: Dataset, index: int) -> Boxes | None:
     targets = dataset.load(index).targets
     if "boxes" not in targets:
         return None
-    boxes = np.asarray(targets["boxes"], dtype=np.float32)
+    boxes: Boxes = np.asarray(targets["boxes"], dtype=np.float32)
     crowd = np.asarray(targets.get("crowd", np.zeros(len(boxes))), dtype=bool)
-    return boxes[~crowd]
+    of_objects: Boxes = boxes[~crowd]
+    return of_objects

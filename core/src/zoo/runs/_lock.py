@@ -1,7 +1,7 @@
 """One process at a time: in a run folder, or at a file that several want to make.
 
-The lock is the kernel's, on a file such as ``run.lock``: it ends with its process, even by ``kill -9``,
-so there is no stale lock to remove.
+The lock is the kernel's, on a file such as ``run.lock``: it ends with its process, even by
+``kill -9``, so there is no stale lock to remove.
 """
 
 from __future__ import annotations

@@ -41,7 +41,8 @@ class DetectionTask(Task):
 
     A batch has ``boxes`` (b, m, 4) x1 y1 x2 y2 in px of its images, 0 where padded, and ``labels``
     (b, m) from 0, -1 where padded; it may have ``crowd`` and ``difficult`` (b, m), and
-    ``proposals`` (b, p, 4), 0 where padded, with ``proposal_counts`` (b,).  Images without objects are good examples.
+    ``proposals`` (b, p, 4), 0 where padded, with ``proposal_counts`` (b,).  Images without objects
+    are good examples.
 
     Args:
         classes: names, in the order of the labels; the background is none of them.
@@ -96,7 +97,7 @@ class DetectionTask(Task):
             model: with ``propose(images, sizes)``, which gives both for each image of a batch.
         """
         own_sizes = batch.targets.get("own_sizes", batch.sizes)
-        ask: Callable[..., tuple[list[Tensor], list[Tensor]]] = getattr(model, "propose")
+        ask: Any = model.propose
         found = []
         for row, own_size in enumerate(own_sizes):
             single = _cut(batch.rows(row, row + 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -18,6 +18,7 @@ from zoo.inference import Predictor
 from zoo.registry import default_registry
 from zoo.runs import RunFolder
 from zoo.workflows._open import is_run, open_predictor
+from zoo.workflows._proposals import ProposalSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -124,6 +125,7 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
         registry=registry,
         message=message,
         task_options=task_options,
+        proposals=(data_options or {}).get("proposals"),
     )
     if run is None and data is None:
         raise UsageError(f"evaluate {predictor.record.model} on which data?", "Give --data SOURCE.")
@@ -149,7 +151,7 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
     predictor.task.check_targets({split: dataset})
     values = _score(
         predictor,
-        dataset,
+        _proposed(dataset, predictor, settings, registry, message, progress),
         metrics,
         split=split,
         batch_size=batch_size,
@@ -167,6 +169,26 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
         precision=predictor.precision,
         **_details(metrics, confusion=confusion),
     )
+
+
+def _proposed(
+    dataset: Dataset,
+    predictor: Predictor,
+    settings: DataConfig,
+    registry: Registry,
+    message: Callable[[str], None],
+    progress: Callable[[int, int], None] | None,
+) -> Dataset:
+    """The split as the model sees it: with proposals, where it wants them."""
+    source = ProposalSource.of_predictor(
+        predictor,
+        settings.proposals,
+        registry=registry,
+        device=str(predictor.device),
+        message=message,
+        bar=None if progress is None else lambda _: nullcontext(progress),
+    )
+    return dataset if source is None else source.of(dataset)
 
 
 def _named_metrics(names: Sequence[str], task: Task, registry: Registry) -> dict[str, Metric]:

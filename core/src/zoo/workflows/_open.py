@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from zoo.cards import ModelCard
 from zoo.errors import RunFolderError, UnknownNameError, UsageError, did_you_mean
 from zoo.inference import Predictor, load_model, load_run
+from zoo.workflows._proposals import proposing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ def is_run(model: str | Path) -> bool:
     return isinstance(model, Path) or Path(model).exists()
 
 
-def open_predictor(
+def open_predictor(  # noqa: PLR0913  (what a user may choose)
     model: str | Path | Predictor,
     *,
     weights: str | None,
@@ -30,16 +31,20 @@ def open_predictor(
     registry: Registry,
     message: Callable[[str], None],
     task_options: Mapping[str, Any] | None = None,
+    proposals: str | None = None,
 ) -> Predictor:
     """The predictor of a run, or of a model with weights.
+
+    Args:
+        proposals: replaces the run's: a method, or a file and so the method that made it.
 
     Raises:
         UsageError: it is neither, or weights are missing; says what there is.
     """
     if isinstance(model, Predictor):
-        return model
-    if weights is not None:
-        return load_model(
+        predictor = model
+    elif weights is not None:
+        predictor = load_model(
             str(model),
             weights,
             device=device,
@@ -48,17 +53,19 @@ def open_predictor(
             registry=registry,
             message=message,
         )
-    if not is_run(model):
+    elif is_run(model):
+        predictor = load_run(
+            model,
+            checkpoint=checkpoint,
+            device=device,
+            precision=precision,
+            task_options=task_options,
+            registry=registry,
+            warn=message,
+        )
+    else:
         raise _neither(str(model), registry)
-    return load_run(
-        model,
-        checkpoint=checkpoint,
-        device=device,
-        precision=precision,
-        task_options=task_options,
-        registry=registry,
-        warn=message,
-    )
+    return proposing(predictor, proposals, registry) if proposals else predictor
 
 
 def _neither(name: str, registry: Registry) -> UsageError:

@@ -116,7 +116,7 @@ def plan_run(layers: Sequence[Layer], registry: Registry) -> RunPlan:
     elif usual := _usual_recipe(model, task, registry):
         below.insert(0, _recipe_layer(usual, registry))
     below += _weights_layers(cast(ModelCard, model.card), asked.model.weights)
-    return _settle(check_plan(resolve([*below, *layers]), registry))
+    return _settle(check_plan(resolve([*below, *layers]), registry), registry)
 
 
 def _task(config: RunConfig, model: Entry, registry: Registry) -> Entry:
@@ -188,7 +188,7 @@ def check_plan(resolved: ResolvedConfig, registry: Registry) -> RunPlan:
     )
 
 
-def _settle(plan: RunPlan) -> RunPlan:
+def _settle(plan: RunPlan, registry: Registry) -> RunPlan:
     """The plan with what a later resume must not decide anew, nor look for elsewhere.
 
     Raises:

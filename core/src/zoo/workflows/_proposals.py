@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from zoo.cards import TAKES_PROPOSALS, ModelCard
 from zoo.config import DataConfig
@@ -25,6 +25,9 @@ from zoo.proposals import (
 )
 from zoo.registry import Registry
 from zoo.runs import RunFolder
+
+if TYPE_CHECKING:
+    from zoo.inference import Predictor
 
 PROPOSALS_RECORD = "proposals.json"
 """The file of a run that tells its proposals from others."""
@@ -76,6 +79,22 @@ class ProposalSource:
             method = read_proposals(file).method
         return cls(method, data.proposals_limit, file=file, registry=registry, **options)
 
+    @classmethod
+    def of_predictor(
+        cls, predictor: Predictor, word: str | None, *, registry: Registry, **options: Any
+    ) -> ProposalSource | None:
+        """Those that the weights were trained with; None where they want none.
+
+        Args:
+            word: ``data.proposals`` of the run, or what replaces it: only a file is looked at.
+        """
+        if not predictor.record.proposals:
+            return None
+        file = Path(word).expanduser() if word and not is_method(word, registry) else None
+        method = Method.from_json(predictor.record.proposals["method"])
+        limit = predictor.record.proposals.get("limit")
+        return cls(method, limit, file=file, registry=registry, **options)
+
     def of(self, dataset: Dataset) -> ProposedDataset:
         """The split with proposals, which are made first where they are not in the cache.
 
@@ -117,11 +136,7 @@ def check_proposals(data: DataConfig, card: ModelCard, registry: Registry) -> No
                 "Name a method: data.proposals = NAME; `zoo list proposers` shows them.",
             )
         return
-    if TAKES_PROPOSALS not in card.tags:
-        raise ConfigError(
-            f"data.proposals = {data.proposals}: {card.name} looks at no proposals from outside",
-            "Leave data.proposals out, or take a detector that does, such as fast_rcnn_resnet18.",
-        )
+    _check_takes_proposals(card)
     if is_method(data.proposals, registry):
         resolve_method(data.proposals, data.proposals_options, registry)
     elif data.proposals_options:
@@ -137,6 +152,21 @@ def absolute_proposals(word: str, registry: Registry) -> str:
     if kind == RPN:
         return f"{RPN}:{Path(path).expanduser().absolute()}"
     return word if is_method(word, registry) else str(Path(word).expanduser().absolute())
+
+
+def proposing(predictor: Predictor, word: str, registry: Registry) -> Predictor:
+    """The predictor with the proposals that a word names, in place of the run's.
+
+    Raises:
+        UsageError: no such method or file, or the model looks at no proposals.
+    """
+    _check_takes_proposals(cast("ModelCard", registry.get("model", predictor.record.model).card))
+    source = ProposalSource.of_config(
+        DataConfig(proposals=word), registry=registry, message=_to_nobody
+    )
+    return predictor.proposing(
+        source.method, partial(open_method, source.method, registry=registry)
+    )
 
 
 def hashes_of(source: Source) -> dict[str, str]:
@@ -160,3 +190,15 @@ def check_same_proposals(folder: RunFolder, hashes: Mapping[str, str]) -> None:
                 f"the proposals of {split} are not those that {folder.path} was trained on",
                 "Give those: --set data.proposals=FILE with what made them then, or start anew.",
             )
+
+
+def _check_takes_proposals(card: ModelCard) -> None:
+    if TAKES_PROPOSALS not in card.tags:
+        raise ConfigError(
+            f"{card.name} looks at no proposals from outside",
+            "Leave data.proposals out, or take a detector that does, such as fast_rcnn_resnet18.",
+        )
+
+
+def _to_nobody(_message: str) -> None:
+    """Hears nothing."""

@@ -8,11 +8,16 @@ Shapes: b images, p proposals, m objects.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from zoo.errors import ConfigError
+from zoo.randomness import uniform
+from zoo.structures import SampleKey
 from zoo_rcnn.operators import box_iou
 from zoo_rcnn.targets import Targets
 
@@ -81,6 +86,36 @@ def outside_proposals(
     return [
         boxes[:count] for boxes, count in zip(targets["proposals"].float(), counts, strict=True)
     ]
+
+
+def grid_proposer(
+    *,
+    scales: tuple[float, ...] = GRID_SCALES,
+    aspect_ratios: tuple[float, ...] = GRID_ASPECT_RATIOS,
+    step: float = GRID_STEP,
+) -> Callable[[NDArray[np.uint8]], tuple[Tensor, Tensor]]:
+    """The grid as a proposer, well mixed, so that the first few are windows of every size.
+
+    Args:
+        scales: sides of a square window as shares of the image's shorter side.
+        aspect_ratios: height by width; windows of a scale have the same area.
+        step: from one window to the next, as a share of the window's side.
+
+    Raises:
+        ConfigError: a size, shape or step that is not above 0.
+    """
+    if min((*scales, *aspect_ratios, step)) <= 0:
+        raise ConfigError("scales, aspect_ratios and step of a grid must be above 0")
+
+    def propose(image: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
+        height, width = image.shape[:2]
+        windows = grid_proposals(
+            height, width, scales=scales, aspect_ratios=aspect_ratios, step=step
+        )
+        scores = uniform(0, "grid", [SampleKey(0, 0)], draws=len(windows))[0]
+        return windows, torch.from_numpy(scores).float()
+
+    return propose
 
 
 def recall(proposals: Sequence[Tensor], objects: Sequence[Tensor], iou: float = 0.5) -> float:

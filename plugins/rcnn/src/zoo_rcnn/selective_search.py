@@ -10,7 +10,8 @@ Shapes: h w height and width in px, p proposals.
 
 from __future__ import annotations
 
-from types import ModuleType
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo.errors import UsageError
+from zoo.errors import ConfigError
+from zoo.extras import import_extra
 from zoo.randomness import uniform
 from zoo.structures import SampleKey
 
@@ -58,9 +60,30 @@ def selective_search(
     return torch.from_numpy(boxes[rank].astype(np.float32)), scores
 
 
+def selective_search_proposer(
+    *, mode: Mode = "fast", limit: int = 2000, side_px: int = 500
+) -> Callable[[NDArray[np.uint8]], tuple[Tensor, Tensor]]:
+    """Selective search as a proposer.
+
+    Args:
+        mode: "single", "fast" or "quality": more hierarchies, more boxes, more time.
+        limit: most boxes of an image.
+        side_px: the longer side of the image that is searched.
+
+    Raises:
+        UsageError: OpenCV is not installed.
+        ConfigError: a limit or a side below 1.
+    """
+    if min(limit, side_px) < 1:
+        raise ConfigError("limit and side_px of selective search must be at least 1")
+    # Loader processes see to all cores, and a forked one has none of OpenCV's threads.
+    _opencv().setNumThreads(0)
+    return partial(selective_search, mode=mode, limit=limit, side_px=side_px)
+
+
 def _segments(image: NDArray[np.uint8], mode: Mode, scale: float) -> NDArray[np.int64]:
     """The boxes (p, 4) of all segments in px of the resized image, in no order that lasts."""
-    cv2: Any = _opencv()
+    cv2 = _opencv()
     height, width = (max(round(side * scale), 1) for side in image.shape[:2])
     resized = cv2.resize(
         np.ascontiguousarray(image[:, :, ::-1]),
@@ -79,12 +102,15 @@ def _segments(image: NDArray[np.uint8], mode: Mode, scale: float) -> NDArray[np.
     return np.concatenate([corner, corner + size], axis=1)
 
 
-def _opencv() -> ModuleType:
-    try:
-        import cv2
-    except ImportError as error:
-        raise UsageError(
-            "selective search needs OpenCV, which is not installed",
-            'Install it with: pip install "zoo-rcnn[selective-search]"',
-        ) from error
+def _opencv() -> Any:
+    """OpenCV with its contributed modules, which the package opencv-python lacks."""
+    cv2, _ = (
+        import_extra(
+            module,
+            library="OpenCV with its contributed modules",
+            purpose="selective search",
+            install="zoo-rcnn[selective-search]",
+        )
+        for module in ("cv2", "cv2.ximgproc")
+    )
     return cv2
