@@ -63,9 +63,7 @@ def test_info_says_what_is_known(site):
     assert "\x1b" not in done.stdout
 
 
-@pytest.mark.parametrize(
-    "kind", ["models", "datasets", "recipes", "metrics", "tasks", "callbacks", "proposers"]
-)
+@pytest.mark.parametrize("kind", ["models", "datasets", "recipes", "metrics", "tasks", "callbacks"])
 def test_every_kind_lists_as_a_table_and_as_json(zoo, kind):
     table, document = zoo("list", kind), zoo("list", kind, "--json")
 
