@@ -5,15 +5,15 @@ matplotlib is imported only here, and only when a picture is drawn; no window, n
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from zoo.errors import UsageError
+from zoo.extras import import_extra
 from zoo.reporting._format import format_count, is_fraction
 from zoo.reporting._label_places import Box, Disc, place_labels
 from zoo.runs import storage_errors, write_new_file
@@ -74,10 +74,9 @@ def check_picture_path(path: Path) -> None:
         raise UsageError(f"there is no folder {path.parent}", "Make it, or name another place.")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise UsageError(f"{path.parent} allows no new files", "Name another place.")
-    if importlib.util.find_spec("matplotlib") is None:
-        raise UsageError(
-            "a picture needs matplotlib", "Install it: pip install 'zoo-core[pictures]'"
-        )
+    import_extra(
+        "matplotlib", library="matplotlib", purpose="a picture", install="zoo-core[pictures]"
+    )
 
 
 def save_tradeoff(
@@ -131,28 +130,18 @@ def _draw(
         (run._replace(value=run.value * scale) for run in runs if math.isfinite(run.value)),
         key=lambda run: -run.num_params,
     )
-    best = _unbeaten(points, falling)
-    line = sorted((points[i].time_s * 1000, points[i].value) for i in best)
-    axes.plot(*zip(*line, strict=True), color=_BEST, linewidth=1, alpha=0.5, zorder=1)
-    areas = _areas([run.num_params for run in points])
-    axes.scatter(
-        [run.time_s * 1000 for run in points],
-        [run.value for run in points],
-        s=areas,
-        c=[_BEST if i in best else _OTHERS for i in range(len(points))],
-        alpha=0.75,
-        edgecolors="white",
-        linewidths=0.8,
-        zorder=2,
-    )
-    _scale_axes(axes, points)
     axes.set_xlabel(
         f"time of one image in ms, on {where}\nblue: no other run is both better and faster"
     )
     axes.set_ylabel(f"{metric} in %" if scale != 1 else metric)
     axes.set_title(title, loc="left", fontweight="bold")
-    _add_size_legend(figure, axes, points)
-    _add_labels(figure, axes, points, areas)
+    if points:
+        _add_points(axes, points, _unbeaten(points, falling))
+        _scale_axes(axes, points)
+        _add_size_legend(figure, axes, points)
+        _add_labels(figure, axes, points)
+    else:
+        axes.text(0.5, 0.5, f"no run has a value of {metric}", ha="center")
     return figure
 
 
@@ -173,8 +162,23 @@ def _unbeaten(points: Sequence[PlottedRun], falling: bool) -> set[int]:
     }
 
 
+def _add_points(axes: Axes, points: Sequence[PlottedRun], best: Collection[int]) -> None:
+    line = sorted((points[i].time_s * 1000, points[i].value) for i in best)
+    axes.plot(*zip(*line, strict=True), color=_BEST, linewidth=1, alpha=0.5, zorder=1)
+    axes.scatter(
+        [run.time_s * 1000 for run in points],
+        [run.value for run in points],
+        s=_areas([run.num_params for run in points]),
+        c=[_BEST if i in best else _OTHERS for i in range(len(points))],
+        alpha=0.75,
+        edgecolors="white",
+        linewidths=0.8,
+        zorder=2,
+    )
+
+
 def _areas(num_params: Sequence[int]) -> list[float]:
-    largest = max(num_params, default=1)
+    largest = max(*num_params, 1)
     return [max(_LEAST_AREA, _LARGEST_AREA * count / largest) for count in num_params]
 
 
@@ -215,13 +219,12 @@ def _add_size_legend(figure: Figure, axes: Axes, points: Sequence[PlottedRun]) -
     )
 
 
-def _add_labels(
-    figure: Figure, axes: Axes, points: Sequence[PlottedRun], areas: Sequence[float]
-) -> None:
+def _add_labels(figure: Figure, axes: Axes, points: Sequence[PlottedRun]) -> None:
     """The names, beside their points or with a line to them."""
     figure.draw_without_rendering()  # settles the layout, which stays so
     figure.set_layout_engine("none")
     px = figure.dpi / 72
+    areas = _areas([run.num_params for run in points])
     centres = axes.transData.transform([(run.time_s * 1000, run.value) for run in points])
     discs = [
         Disc(x, y, (area / math.pi) ** 0.5 * px)

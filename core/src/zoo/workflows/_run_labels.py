@@ -12,12 +12,12 @@ _WIDEST = 48
 
 
 def run_labels(paths: Sequence[Path]) -> list[str]:
-    """A label for each path, without the folders that all have in common.
+    """A label for each path, without the folders that all have in common, at both ends.
 
     >>> run_labels([Path("runs/small/seed-0"), Path("runs/large/seed-0")])
     ['small', 'large']
     >>> run_labels([Path("runs/pets"), Path("old/runs/pets")])
-    ['runs/pets', 'old/runs/pets']
+    ['runs', 'old/runs']
 
     Args:
         paths: of different folders.
