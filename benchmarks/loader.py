@@ -162,7 +162,7 @@ def zoo_ways(folder: Path, paths: list[Path]) -> Iterator[tuple[str, Way]]:
 
 
 def measure(ways: dict[str, Way], images: int, rounds: int) -> dict[str, list[float]]:
-    """Microseconds of a core for an image, by way: one number for each round, and none for a first one."""
+    """Microseconds of a core for an image in each round, by way; a first round does not count."""
     found: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(rounds + 1):
         for name, read in ways.items():
