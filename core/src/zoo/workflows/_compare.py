@@ -16,13 +16,13 @@ from typing import Any
 import torch
 
 from zoo.devices import describe_device
-from zoo.inference import load_run
 from zoo.registry import Registry, default_registry
 from zoo.reporting import PlottedRun, check_picture_path, save_tradeoff
 from zoo.runs import RunFolder, describe_environment
 from zoo.tasks import Task
 from zoo.workflows._entrants import Entrant, open_entrants
 from zoo.workflows._evaluate import EvaluationResult, metrics_of, score_split
+from zoo.workflows._open import open_predictor
 from zoo.workflows._pass_times import PassCost, measure_passes
 from zoo.workflows._seen_images import seen_images_note
 
@@ -143,13 +143,14 @@ def compare(  # noqa: PLR0913  (what a user may choose)
     if save is not None:
         check_picture_path(Path(save))
     open_run = partial(
-        load_run,
+        open_predictor,
+        weights=None,
         checkpoint=checkpoint,
         device=device,
         precision=precision,
         task_options=task_options,
         registry=registry,
-        warn=message,
+        message=message,
     )
     entrants = open_entrants(
         runs,

@@ -52,7 +52,7 @@ def open_entrants(
 
     Args:
         runs: their folders.
-        open_run: ``load_run`` with what was chosen for all of them.
+        open_run: ``open_predictor`` with what was chosen for all of them.
         data: what they are scored on; None: the data of the first run, read as it read them.
         split: of the data.
         data_options: of the config section ``[data]``.
