@@ -35,6 +35,7 @@ TRAINING = {
     "pydantic_core",
     "rich",
     "safetensors",
+    "simplejpeg",
     "tomli_w",
     "torch",
     "typing_inspection",
