@@ -16,6 +16,7 @@ import torch
 from zoo.devices import autocast
 from zoo.distributed import gather_objects, sum_over_ranks
 from zoo.errors import DataError, ZooError
+from zoo.models import fold_batch_norms
 from zoo.structures import SampleKey
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def evaluate(  # noqa: PLR0913  (what a run is made of)
     device: torch.device,
     precision: str = "fp32",
     split: str = "val",
+    fold: bool = False,
     metrics: Mapping[str, Metric] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, float]:
@@ -65,6 +67,8 @@ def evaluate(  # noqa: PLR0913  (what a run is made of)
         device: where the model is.
         precision: "fp32", "bf16" or "fp16", as ``zoo.devices.autocast`` takes it.
         split: its name, for the task's metrics and for messages.
+        fold: run a copy of the model whose batch norms are in its convolutions; its values differ
+            by roundings.
         metrics: what to compute; read more from them afterwards (``per_class``, ``matrix``): they
             hold the sums over all processes then.
         progress: called with the images done and planned in this process, after each batch.
@@ -85,10 +89,14 @@ def evaluate(  # noqa: PLR0913  (what a run is made of)
     losses = _LossSums()
     seen = torch.zeros(len(dataset), dtype=torch.int32, device=device)
     planned, done = sum(len(keys) for keys in plan), 0
-    with evaluating(model), torch.inference_mode(), autocast(device, precision):
+    # Not inference_mode: under that autocast rounds the weights anew for every batch.
+    with evaluating(model), torch.no_grad(), autocast(device, precision):
+        running = None
         for batch in loader.batches(plan):
             batch = transforms.batch(batch.to(device))  # noqa: PLW2901
-            step = task.step(model, batch)
+            if running is None:
+                running = _folded(model, task, batch) if fold else model
+            step = task.step(running, batch)
             losses.add(step.losses)
             seen.index_add_(0, batch.ids, torch.ones_like(batch.ids, dtype=seen.dtype))
             for metric in metrics.values():
@@ -111,6 +119,11 @@ def evaluating(model: nn.Module) -> Iterator[None]:
         for module, mode in training.items():
             # Not train(): a frozen batch norm overrides it, and children have modes of their own.
             module.training = mode
+
+
+def _folded(model: nn.Module, task: Task, batch: Batch) -> nn.Module:
+    single = batch.rows(0, 1)
+    return fold_batch_norms(model, lambda either: task.step(either, single))
 
 
 class _LossSums:
