@@ -4,9 +4,9 @@
 
 One architecture with one set of weights, and the same images, batch by batch:
 
-eager fp32        torchvision's model in evaluation mode, under ``torch.inference_mode``: what a user
-                  writes who asks for nothing more.  The images are normalised floats already, and
-                  of the answers only the accuracy is counted.
+eager fp32        torchvision's model in evaluation mode, under ``torch.inference_mode``: what a
+                  user writes who asks for nothing more.  The images are normalised floats
+                  already, and of the answers only the accuracy is counted.
 onnxruntime fp32  the same model exported by ``torch.onnx``, in a session of as many threads.
 zoo fp32, zoo     ``zoo.evaluation.evaluate``, as ``zoo eval`` calls it: uint8 images are put into
                   batches, normalised and counted once each, and loss, accuracy and calibration are
@@ -130,7 +130,7 @@ class Case:
         self.eager = torchvision.models.get_model(arguments.model, weights=None).eval()
         own = build_model(arguments.model, num_classes=CLASSES).eval()
         own.load_state_dict(self.eager.state_dict())
-        own.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        own.to(memory_format=torch.channels_last)
         self.precision = choose_precision("auto", CPU)
         start = time.perf_counter()
         first = self.batches[0][0][:1]

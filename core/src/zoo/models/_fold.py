@@ -119,7 +119,7 @@ class _Pair:
         # Learnable in name only: autocast keeps the rounded copies of such weights from batch to
         # batch, and rounds others anew each time.
         convolution.weight, convolution.bias = nn.Parameter(weight), nn.Parameter(bias)
-        norm.forward = nn.Sequential(*norm.children()).forward  # type: ignore[method-assign]
+        norm.forward = nn.Sequential(*norm.children()).forward
 
     def answer(self) -> Tensor:
         """What comes out for the patch."""
