@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -16,6 +17,7 @@ import torch
 from zoo.devices import autocast
 from zoo.distributed import gather_objects, sum_over_ranks
 from zoo.errors import DataError, ZooError
+from zoo.memory import MicroBatchSize
 from zoo.models import fold_batch_norms
 from zoo.structures import SampleKey
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     from zoo.data import Dataset, Transforms
     from zoo.metrics import Metric
-    from zoo.structures import Batch, LossSum
+    from zoo.structures import Batch, LossSum, Step
     from zoo.tasks import Task
 
 Plan = Sequence[Sequence[SampleKey]]
@@ -53,6 +55,7 @@ def evaluate(  # noqa: PLR0913  (what a run is made of)
     split: str = "val",
     fold: bool = False,
     metrics: Mapping[str, Metric] | None = None,
+    micro_batch: MicroBatchSize | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, float]:
     """The losses and metrics of a model on a split; its train and eval modes stay as they were.
@@ -71,6 +74,8 @@ def evaluate(  # noqa: PLR0913  (what a run is made of)
             by roundings.
         metrics: what to compute; read more from them afterwards (``per_class``, ``matrix``): they
             hold the sums over all processes then.
+        micro_batch: how many images of a batch go through the model at once, and tells when
+            memory is short; default: as many as fit.
         progress: called with the images done and planned in this process, after each batch.
 
     Returns:
@@ -79,6 +84,7 @@ def evaluate(  # noqa: PLR0913  (what a run is made of)
 
     Raises:
         DataError: the split is empty.
+        DeviceMemoryError: there is no memory for a single image.
         ZooError: an image was counted twice or not at all.
     """
     if len(dataset) == 0:
@@ -86,21 +92,25 @@ def evaluate(  # noqa: PLR0913  (what a run is made of)
     metrics = dict(task.metrics(split) if metrics is None else metrics)
     for metric in metrics.values():
         metric.to(device)
+    micro_batch = micro_batch or MicroBatchSize(device)
     losses = _LossSums()
+
+    def forward(batch: Batch, start: int, stop: int) -> tuple[Batch, Step]:
+        part = transforms.batch(batch.rows(start, stop).to(device))
+        return part, task.step(model, part)
+
     seen = torch.zeros(len(dataset), dtype=torch.int32, device=device)
     planned, done = sum(len(keys) for keys in plan), 0
     # Not inference_mode: under that autocast rounds the weights anew for every batch.
     with evaluating(model), torch.no_grad(), autocast(device, precision):
-        running = None
         for batch in loader.batches(plan):
-            batch = transforms.batch(batch.to(device))  # noqa: PLW2901
-            if running is None:
-                running = _folded(model, task, batch) if fold else model
-            step = task.step(running, batch)
-            losses.add(step.losses)
-            seen.index_add_(0, batch.ids, torch.ones_like(batch.ids, dtype=seen.dtype))
-            for metric in metrics.values():
-                metric.update(step.predictions, batch)
+            if fold and done == 0:
+                model = _folded(model, task, transforms.batch(batch.rows(0, 1).to(device)))
+            for part, step in micro_batch.run(partial(forward, batch), len(batch)):
+                losses.add(step.losses)
+                seen.index_add_(0, part.ids, torch.ones_like(part.ids, dtype=seen.dtype))
+                for metric in metrics.values():
+                    metric.update(step.predictions, part)
             done += len(batch)
             if progress is not None:
                 progress(done, planned)
@@ -121,9 +131,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def _folded(model: nn.Module, task: Task, batch: Batch) -> nn.Module:
-    single = batch.rows(0, 1)
-    return fold_batch_norms(model, lambda either: task.step(either, single))
+def _folded(model: nn.Module, task: Task, example: Batch) -> nn.Module:
+    return fold_batch_norms(model, lambda either: task.step(either, example))
 
 
 class _LossSums:

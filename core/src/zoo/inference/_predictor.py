@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from zoo.data import decode_image
 from zoo.devices import autocast
 from zoo.errors import DataError
+from zoo.memory import MicroBatchSize
 from zoo.models import FOLDING_PAYS_FROM, fold_batch_norms
 from zoo.structures import Batch, Sample, SampleKey, SampleKeys
 
@@ -43,6 +44,7 @@ class Predictor:
     Attributes:
         model: for many images a copy of it answers, which does not follow later changes.
         transforms: the evaluation preprocessing of the weights, in both stages.
+        micro_batch: how many images go through the model at once; fewer once memory ran out.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Predictor:
         self.record = record
         self.device = device
         self.precision = precision
+        self.micro_batch = MicroBatchSize(device)
         self.transforms = task.transforms("val", record.input, seed=0, **record.transforms)
 
     @property
@@ -117,12 +120,22 @@ class Predictor:
             prepared: in order.
             of: how many images there are in all; for many a copy of the model answers whose batch
                 norms are in its convolutions, and whose answers differ by roundings.
+
+        Raises:
+            DeviceMemoryError: there is no memory for a single image.
         """
+        parts = self.micro_batch.run(
+            lambda start, stop: self._answers(prepared[start:stop], fold=of >= FOLDING_PAYS_FROM),
+            len(prepared),
+        )
+        return [answer for part in parts for answer in part]
+
+    def _answers(self, prepared: Sequence[Sample], *, fold: bool) -> list[Any]:
         with torch.inference_mode(), autocast(self.device, self.precision):
             # Images of several sizes come to one size only in the batch stage, if at all.
             parts = [self.transforms.batch(part.to(self.device)) for part in _batches(prepared)]
             batches = [_joined(list(group)) for _, group in groupby(parts, key=_image_shape)]
-            model = self._folded_by(batches[0]) if of >= FOLDING_PAYS_FROM else self.model
+            model = self._folded_by(batches[0]) if fold else self.model
             return [answer for batch in batches for answer in self.task.predict(model, batch)]
 
     def _folded_by(self, batch: Batch) -> nn.Module:

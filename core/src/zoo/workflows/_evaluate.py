@@ -225,6 +225,7 @@ def _score(
             split=split,
             fold=len(dataset) >= FOLDING_PAYS_FROM,
             metrics=metrics,
+            micro_batch=predictor.micro_batch,
             progress=progress,
         )
 
