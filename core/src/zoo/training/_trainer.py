@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -36,6 +36,7 @@ from zoo.training._inputs import (
 from zoo.training._interrupt import Interrupt
 from zoo.training._memory import StepMemory
 from zoo.training._optimizers import build_optimizer
+from zoo.training._phases import Around, mark_phases
 from zoo.training._running import RunningMetrics
 from zoo.training._schedules import Schedule
 from zoo.training._snapshot import capture, restore
@@ -206,6 +207,10 @@ class Trainer:
         self._rate = self.schedule.rate(max(self.state.step - 1, 0))
         if self.state.end != "patience":
             self.state = replace(self.state, end=self._limit_reached())
+
+    def mark_phases(self, around: Around) -> Callable[[], None]:
+        """Enter ``around(name)`` with each phase of the work, until what this gives is called."""
+        return mark_phases(self, around)
 
     def describe_weights(self) -> Mapping[str, Any]:
         """What using the weights of now needs, with the metrics of the last evaluation."""
