@@ -65,7 +65,6 @@ class RCNN(nn.Module):
         check_room(region_px, context_px)
         self.region_px = region_px
         self.context_px = context_px
-        self.chunk = chunk
         self.backbone = SingleMapBackbone(backbone)
         self.roi_heads = RoIHeads(
             nn.Identity(),
@@ -73,6 +72,7 @@ class RCNN(nn.Module):
             matching=Matching(foreground=0.5, background=(0.0, 0.5)),
             sampling=sampling,
             rule=DetectionRule(nms_iou=0.3),
+            chunk=chunk,
         )
         self.roi_heads.box_predictor.initialise_as_published()
 
@@ -100,11 +100,6 @@ class RCNN(nn.Module):
 
     def describe(self, images: Tensor, rois: Tensor) -> Tensor:
         """The feature of each region: images (b, c, h, w), rois (r, 5) -> (r, d)."""
-        # With gradients the memory is needed anyway, and batch norms see all regions at once.
-        parts = [rois] if torch.is_grad_enabled() else rois.split(self.chunk)
-        return torch.cat([self._describe(images, part) for part in parts])
-
-    def _describe(self, images: Tensor, rois: Tensor) -> Tensor:
         if not len(rois):
             return self._no_features(images)
         regions = warp_regions(images, rois, size_px=self.region_px, context_px=self.context_px)
