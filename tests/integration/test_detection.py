@@ -111,6 +111,30 @@ def test_a_broken_run_resumes_to_the_same_bits(tmp_path: Path, folder: Path, ste
     assert log_of(tmp_path / "cut")[-1] == log_of(tmp_path / "whole")[-1]
 
 
+class RunOutOfMemory(Callback):
+    """Memory runs out in the backward pass of the first micro-batch, at its last gradient."""
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        first = next(p for p in trainer.model.parameters() if p.requires_grad)
+        handle = first.register_hook(lambda _: self._fail(handle))
+
+    def _fail(self, handle: Any) -> None:
+        handle.remove()
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+def test_a_run_out_of_memory_is_the_run_with_smaller_micro_batches(
+    tmp_path: Path, folder: Path
+) -> None:
+    train(config(folder), tmp_path / "short", RunOutOfMemory())
+    train(config(folder, training={"micro_batch_size": 2}), tmp_path / "small")
+
+    torch.testing.assert_close(
+        state_of(tmp_path / "short"), state_of(tmp_path / "small"), rtol=0, atol=0, equal_nan=True
+    )
+    assert json.loads((tmp_path / "short" / "result.json").read_text())["micro_batch_size"] == 2
+
+
 def test_an_evaluation_alone_gives_what_training_measured_at_every_batch_size(
     tmp_path: Path, folder: Path
 ) -> None:

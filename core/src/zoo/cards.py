@@ -6,10 +6,12 @@ thing is built; it is called with the card's ``options`` bound.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from functools import cache
+from pathlib import Path
 from typing import Any, overload
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
@@ -272,6 +274,19 @@ class CardTable(Sequence[Card]):
         if installed.partition("+")[0] == self.version:
             return ""
         return f"table made for {self.library} {self.version}; {installed} is installed"
+
+
+@cache
+def read_card_table(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """A shipped table for a ``CardTable``.
+
+    Its first line is JSON, of what the rows share.  Each other line is a name, a tab, and JSON.
+
+    Returns:
+        What the rows share, and each row by name, as the text that it is: few are ever read.
+    """
+    shared, *lines = path.read_text(encoding="utf-8").splitlines()
+    return json.loads(shared), dict(line.split("\t", 1) for line in lines)
 
 
 @cache

@@ -100,6 +100,21 @@ def test_batches_follow_the_plan(dataset: Dataset, workers: int, opened: list[Lo
         assert batch.sizes.tolist() == [[2, 2]] * len(index)
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("dataset", [Numbers(), Resident()], ids=["files", "resident"])
+def test_batches_and_their_parts_bring_the_seed_of_the_run(
+    dataset: Dataset, workers: int, opened: list[Loader]
+) -> None:
+    loader = Loader(dataset, None, workers=workers)
+    opened.append(loader)
+
+    trained = list(loader.batches(epoch_batches(12, seed=7, epoch=0, batch_size=5)[1:]))
+    evaluated = list(loader.batches(evaluation_batches(12, batch_size=5)))
+
+    assert [batch.rows(1, 3).keys.seed for batch in trained] == [7, 7]
+    assert [batch.keys.seed for batch in evaluated] == [0, 0, 0]
+
+
 def test_a_resident_data_set_is_recognised_and_takes_no_workers(opened: list[Loader]) -> None:
     loader = Loader(Resident(fault_at=0, fault=pytest.fail), None, workers=3)
     opened.append(loader)

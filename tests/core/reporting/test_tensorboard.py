@@ -1,6 +1,7 @@
 """TensorBoard files, and what is said where it is not installed."""
 
 import importlib.util
+import sys
 import warnings
 
 import pytest
@@ -55,7 +56,7 @@ def test_after_a_resume_each_step_is_shown_once(tmp_path, drive, result):
 
 
 def test_without_tensorboard_the_command_that_installs_it_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
 
     with pytest.raises(UsageError, match=r"pip install 'zoo-core\[tensorboard\]'") as error:
         TensorBoard(folder=tmp_path)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from zoo.errors import ConfigError
 from zoo.models import build_model
 from zoo.structures import DetectorOutput, LossSum, SampleKey, SampleKeys
-from zoo_rcnn.rcnn import RCNN
+from zoo_rcnn.rcnn import RCNN, rcnn
 
 Targets = dict[str, Tensor]
 KEYS = SampleKeys.of([SampleKey(2, 7), SampleKey(2, 11)])
@@ -137,9 +137,12 @@ def test_the_choice_of_samples_is_a_function_of_the_keys_alone(
     again = detector(images, sizes, targets, keys=KEYS, detect=False).losses
     other_keys = SampleKeys.of([SampleKey(3, 7), SampleKey(3, 11)])
     other = detector(images, sizes, targets, keys=other_keys, detect=False).losses
+    other_seed = SampleKeys(KEYS.rows, seed=1)
+    seeded = detector(images, sizes, targets, keys=other_seed, detect=False).losses
 
     assert total(first) == total(again)
     assert total(first) != total(other)
+    assert total(first) != total(seeded)
 
 
 def test_torchs_random_state_is_left_alone(
@@ -172,6 +175,52 @@ def test_crowds_are_nobodys_background(detector: nn.Module, images: Tensor, size
 
     assert losses["classes"].total == 0
     assert losses["boxes"].total == 0
+
+
+def test_difficult_objects_teach_no_box(
+    detector: nn.Module, images: Tensor, sizes: Tensor, targets: Targets
+) -> None:
+    difficult = {**targets, "difficult": targets["labels"] >= 0}
+
+    losses = detector(images, sizes, difficult, keys=KEYS, detect=False).losses
+
+    assert losses["classes"].total > 0
+    assert [of.total.item() for name, of in losses.items() if "boxes" in name] == [0.0] * (
+        len(losses) // 2
+    )
+
+
+ONE_BOX = torch.tensor([[[4.0, 4, 30, 30]]])
+
+
+@pytest.mark.parametrize(
+    ("targets", "learns"),
+    [
+        ({"boxes": ONE_BOX, "labels": torch.tensor([[1]])}, True),
+        ({"proposals": ONE_BOX, "proposal_counts": torch.tensor([1])}, False),
+    ],
+    ids=["losses", "detections"],
+)
+def test_one_region_of_one_cell_goes_through_batch_norms_by_what_they_learned(
+    targets: Targets, learns: bool
+) -> None:
+    torch.manual_seed(0)
+    model = rcnn(num_classes=2, backbone="resnet18", region_px=32, context_px=2)
+    before = copy.deepcopy(dict(model.named_buffers()))
+    nothing = {"proposals": torch.zeros(1, 0, 4), "proposal_counts": torch.tensor([0])}
+
+    with torch.set_grad_enabled(learns):
+        output = model(
+            torch.randn(1, 3, 48, 48),
+            torch.tensor([[48, 48]]),
+            {**nothing, **targets},
+            detect=not learns,
+        )
+
+    assert all(loss.total.isfinite() for loss in output.losses.values())
+    assert (len(output.losses), len(output.detections)) == (2 * learns, 1 - learns)
+    assert all(part.training for part in model.modules())
+    torch.testing.assert_close(dict(model.named_buffers()), before, rtol=0, atol=0)
 
 
 def test_a_few_steps_on_one_batch_lower_the_loss(

@@ -13,6 +13,7 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from zoo.structures import DetectorOutput, SampleKey, SampleKeys
 from zoo_rcnn.faster_rcnn import FasterRCNN, faster_rcnn_fpn
+from zoo_rcnn.sampling import Sampling
 
 NUM_CLASSES = 4
 SIZES = torch.tensor([[128, 160], [100, 131]])
@@ -178,14 +179,14 @@ def test_losses_and_gradients_are_equal_for_the_same_choice_of_samples(
         torch.testing.assert_close(parameter.grad, their_gradients[name], atol=1e-4, rtol=1e-3)
 
 
-def same_choice(sampling: Callable[[Tensor, SampleKey], Tensor]) -> Callable[..., object]:
+def same_choice(sampling: Sampling) -> Callable[..., object]:
     """A sampler in torchvision's form that draws what ours draws: masks of both kinds."""
 
     def masks(labels: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         positive, negative = [], []
         for of_image, key in zip(labels, KEYS, strict=True):
             chosen = torch.zeros_like(of_image, dtype=torch.bool)
-            chosen[sampling(of_image, key)] = True
+            chosen[sampling(of_image, key, seed=KEYS.seed)] = True
             positive.append(chosen & (of_image > 0))
             negative.append(chosen & (of_image == 0))
         return positive, negative

@@ -11,15 +11,16 @@ import timm
 import torch
 from torch import nn
 
+from zoo.cards import read_card_table
 from zoo.checkpoint import class_names, load_weights
 from zoo.cli._main import run
 from zoo.errors import ConfigError, PluginError
 from zoo.models import build_backbone, build_model, freeze_parts
 from zoo_testkit import ModelContract, PluginContract
 from zoo_timm import table
-from zoo_timm.plugin import TABLE, read_table, zoo_models
+from zoo_timm.plugin import TABLE, zoo_models
 
-SHARED, TEXTS = read_table()
+SHARED, TEXTS = read_card_table(TABLE)
 SHIPPED = {name: json.loads(text) for name, text in TEXTS.items()}
 SAMPLE = random.Random(11).sample(sorted(SHIPPED), 8)
 FAMILIES = ["test_resnet", "test_convnext", "test_vit", "test_efficientnet", "levit_128s"]

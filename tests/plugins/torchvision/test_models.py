@@ -232,12 +232,14 @@ SMALL = {"num_classes": 3, "min_size": 64, "max_size": 96}
 
 
 def scenes() -> Batch:
-    """An image of two objects and a crowd, and a smaller one of none."""
-    boxes = torch.tensor([[5.0, 5, 40, 50], [30, 20, 60, 60], [0, 0, 9, 9]]).repeat(2, 1, 1)
+    """An image of two objects, a crowd and a difficult object, and a smaller one of none."""
+    corners = [[5.0, 5, 40, 50], [30, 20, 60, 60], [0, 0, 9, 9], [50, 5, 70, 30]]
+    boxes = torch.tensor(corners).repeat(2, 1, 1)
     targets = {
         "boxes": boxes,
-        "labels": torch.tensor([[0, 2, 1], [-1, -1, -1]]),
-        "crowd": torch.tensor([[False, False, True]]).repeat(2, 1),
+        "labels": torch.tensor([[0, 2, 1, 1], [-1, -1, -1, -1]]),
+        "crowd": torch.tensor([[False, False, True, False]]).repeat(2, 1),
+        "difficult": torch.tensor([[False, False, False, True]]).repeat(2, 1),
     }
     images = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     return Batch(images, torch.tensor([[64, 96], [50, 60]]), torch.arange(2), targets)

@@ -7,10 +7,11 @@ import pytest
 import torchvision
 from torchvision.models import get_model_weights
 
+from zoo.cards import read_card_table
 from zoo_torchvision import table
-from zoo_torchvision.plugin import TABLE, read_table, zoo_models
+from zoo_torchvision.plugin import TABLE, zoo_models
 
-SHARED, TEXTS = read_table()
+SHARED, TEXTS = read_card_table(TABLE)
 SHIPPED = {name: json.loads(text) for name, text in TEXTS.items()}
 SAMPLE = random.Random(7).sample(sorted(SHIPPED), 6)
 

@@ -141,7 +141,7 @@ class TrainingConfig(Section):
     batch_size: PositiveInt = 32
     """Images per optimizer step over all processes."""
     micro_batch_size: PositiveInt | None = None
-    """Images per forward pass on one device; default: the whole share."""
+    """Images per forward pass on one device; default: the whole share.  Less where memory ends."""
     max_steps: PositiveInt | None = None
     """Steps after which training ends."""
     time_limit_s: Positive | None = None

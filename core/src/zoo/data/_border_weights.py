@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from zoo.data._transforms import SampleTransform, Transforms
-from zoo.errors import ConfigError
+from zoo.extras import import_extra
 from zoo.structures import IGNORED, Sample, SampleKey
 
 _LEAST = 1e-4
@@ -32,7 +32,7 @@ def weigh_borders(transforms: Transforms, *, weight: float, sigma_px: float) -> 
     """Transforms that also give each pixel its border weight, as the target "weights".
 
     Raises:
-        ConfigError: SciPy is not installed.
+        UsageError: SciPy is not installed.
     """
     _ndimage()
     stage = _WeighBorders(transforms.sample, weight, sigma_px)
@@ -67,7 +67,7 @@ def border_weights(
         sigma_px: sigma.
 
     Raises:
-        ConfigError: SciPy is not installed.
+        UsageError: SciPy is not installed.
     """
     ndimage = _ndimage()
     first = np.full(mask.shape, np.inf)
@@ -85,11 +85,9 @@ def border_weights(
 
 
 def _ndimage() -> Any:
-    try:
-        from scipy import ndimage
-    except ImportError as error:
-        raise ConfigError(
-            "task.loss = border needs SciPy, which is not installed",
-            "pip install 'zoo-core[segmentation]'",
-        ) from error
-    return ndimage
+    return import_extra(
+        "scipy.ndimage",
+        library="SciPy",
+        purpose="task.loss = border",
+        install="zoo-core[segmentation]",
+    )

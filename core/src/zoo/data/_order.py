@@ -93,7 +93,7 @@ def epoch_batches(  # noqa: PLR0913  (all that an epoch depends on)
     starts = stops - sizes
     share = _pair_share if pairs else _share
     bounds = [share(start, stop, rank, world) for start, stop in zip(starts, stops, strict=True)]
-    keys = SampleKeys(np.stack([np.full_like(indices, epoch), indices, copies], axis=1))
+    keys = SampleKeys(np.stack([np.full_like(indices, epoch), indices, copies], axis=1), seed)
     return Plan(keys, np.array(bounds, dtype=np.int64).reshape(-1, 2))
 
 

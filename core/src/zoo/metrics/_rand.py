@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo.errors import ConfigError
+from zoo.extras import import_extra
 from zoo.metrics._metric import Metric
 from zoo.metrics._segmentation import counted, mean_of_known
 from zoo.structures import IGNORED, Batch
@@ -36,7 +36,7 @@ class RandScore(Metric):
         ignore_index: number of a class whose pixels count nowhere.
 
     Raises:
-        ConfigError: SciPy is not installed.
+        UsageError: SciPy is not installed.
     """
 
     gathered = frozenset({"scores"})
@@ -44,7 +44,12 @@ class RandScore(Metric):
     def __init__(self, *, classes: Sequence[str], ignore_index: int = IGNORED) -> None:
         self.classes = tuple(classes)
         self.ignore_index = ignore_index
-        self._ndimage = _ndimage()
+        self._ndimage = import_extra(
+            "scipy.ndimage",
+            library="SciPy",
+            purpose="the Rand score",
+            install="zoo-core[segmentation]",
+        )
         self.states = {"scores": torch.zeros(0, 2, dtype=torch.float64)}
 
     def update(self, predictions: Tensor, batch: Batch) -> None:
@@ -84,14 +89,3 @@ class RandScore(Metric):
             segments = np.where(regions > 0, regions + count, segments)
             count += found
         return segments
-
-
-def _ndimage() -> Any:
-    try:
-        from scipy import ndimage
-    except ImportError as error:
-        raise ConfigError(
-            "the Rand score needs SciPy, which is not installed",
-            "pip install 'zoo-core[segmentation]'",
-        ) from error
-    return ndimage

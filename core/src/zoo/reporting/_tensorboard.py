@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import UsageError
+from zoo.extras import import_extra
 from zoo.runs import storage_errors
 from zoo.training import Callback, FitResult, Progress
 
@@ -29,11 +29,12 @@ class TensorBoard(Callback):
     """
 
     def __init__(self, *, folder: Path | None = None) -> None:
-        if importlib.util.find_spec("tensorboard") is None:
-            raise UsageError(
-                "TensorBoard is not installed",
-                "Install it with: pip install 'zoo-core[tensorboard]'",
-            )
+        import_extra(
+            "tensorboard",
+            library="TensorBoard",
+            purpose="the callback tensorboard",
+            install="zoo-core[tensorboard]",
+        )
         self.folder = folder
         self._writer: SummaryWriter | None = None
 

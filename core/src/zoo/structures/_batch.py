@@ -37,12 +37,14 @@ class SampleKeys(Sequence[SampleKey]):
 
     Attributes:
         rows: (b, 3) int64: epoch, index and repeat of each sample.
+        seed: of the run in training; 0 in evaluation, which is the same for every run.
     """
 
-    __slots__ = ("rows",)
+    __slots__ = ("rows", "seed")
 
-    def __init__(self, rows: NDArray[np.int64]) -> None:
+    def __init__(self, rows: NDArray[np.int64], seed: int = 0) -> None:
         self.rows = rows
+        self.seed = seed
 
     @classmethod
     def of(cls, keys: Iterable[SampleKey]) -> SampleKeys:
@@ -68,7 +70,7 @@ class SampleKeys(Sequence[SampleKey]):
 
     def __getitem__(self, item: int | slice) -> SampleKey | SampleKeys:
         if isinstance(item, slice):
-            return SampleKeys(self.rows[item])
+            return SampleKeys(self.rows[item], self.seed)
         return SampleKey(*self.rows[item].tolist())
 
     def __iter__(self) -> Iterator[SampleKey]:
@@ -149,6 +151,8 @@ class Batch:
 
     def rows(self, start: int, stop: int) -> Batch:
         """Images ``start`` to ``stop`` as a batch: a micro-batch, or one rank's share."""
+        if stop - start >= len(self):
+            return self
         part = slice(start, stop)
         return Batch(
             images=self.images[part],

@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from zoo.config import RunConfig, check_options
 from zoo.errors import ConfigError, UnknownNameError
+from zoo.extras import import_extra
 from zoo.training._fused import FusedAdam, FusedSgd, Groups, Optimizer, supports
 
 
@@ -65,13 +66,12 @@ def lamb(
     max_grad_norm: float | None = 1.0,
 ) -> Optimizer:
     """LAMB (You 2019, arXiv:1904.00962), timm's implementation."""
-    try:
-        from timm.optim.lamb import Lamb
-    except ImportError as error:
-        raise ConfigError(
-            "the optimizer lamb needs timm", "Install it: pip install 'zoo-core[lamb]'."
-        ) from error
-    optimizer: Optimizer = Lamb(groups, lr=1e-3, betas=betas, eps=eps, max_grad_norm=max_grad_norm)
+    library = import_extra(
+        "timm.optim.lamb", library="timm", purpose="the optimizer lamb", install="zoo-core[lamb]"
+    )
+    optimizer: Optimizer = library.Lamb(
+        groups, lr=1e-3, betas=betas, eps=eps, max_grad_norm=max_grad_norm
+    )
     return optimizer
 
 

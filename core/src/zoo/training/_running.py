@@ -59,9 +59,9 @@ class RunningMetrics:
         self._device = device
 
     def update(self, step: Step, batch: Batch) -> None:
-        """Add a (micro-)batch; nothing here waits for the device."""
+        """Add a (micro-)batch, detached; nothing here waits for the device."""
         for name, loss in step.losses.items():
-            self._running(name, loss.weight).append(loss.total.detach(), loss.count)
+            self._running(name, loss.weight).append(loss.total, loss.count)
         for metric in self._metrics.values():
             metric.update(step.predictions, batch)
 

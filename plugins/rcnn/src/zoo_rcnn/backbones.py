@@ -5,7 +5,8 @@ Shapes: n images, c channels, h w height and width in px.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -37,6 +38,23 @@ class SingleMapBackbone(nn.Module):
         """Images (n, c, h, w) -> one map (n, channels, h / stride, w / stride), as a list."""
         maps: dict[str, Tensor] = self.body(images)
         return [list(maps.values())[-1]]
+
+
+@contextmanager
+def with_learned_statistics(module: nn.Module) -> Iterator[None]:
+    """Batch norms use the mean and variance that they have learned, whatever their mode."""
+    norms = [
+        part
+        for part in module.modules()
+        if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.training  # noqa: SLF001
+    ]
+    for norm in norms:
+        norm.eval()
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.train()
 
 
 def build_up_to_stage(

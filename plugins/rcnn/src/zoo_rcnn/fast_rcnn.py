@@ -115,7 +115,6 @@ def fast_rcnn(  # noqa: PLR0913 - each is an option for the user
     head_width: int = 1024,
     samples: int = 64,
     foreground: float = 0.25,
-    sampling_seed: int = 0,
 ) -> FastRCNN:
     """Fast R-CNN on a backbone of the registry.
 
@@ -130,7 +129,6 @@ def fast_rcnn(  # noqa: PLR0913 - each is an option for the user
         head_width: of fc6 and fc7 (in the paper 4096).
         samples: regions of each image that are learned from.
         foreground: largest share of them for regions that hold an object.
-        sampling_seed: of the choice of regions.
     """
     stages = build_up_to_stage(
         backbone,
@@ -143,6 +141,6 @@ def fast_rcnn(  # noqa: PLR0913 - each is an option for the user
     return FastRCNN(
         stages,
         num_classes=num_classes,
-        sampling=Sampling(samples, foreground, stream="rois", seed=sampling_seed),
+        sampling=Sampling(samples, foreground, stream="rois"),
         head_width=head_width,
     )

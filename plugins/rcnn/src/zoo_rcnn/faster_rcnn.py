@@ -158,7 +158,6 @@ def faster_rcnn(  # noqa: PLR0913 - each is an option for the user
     proposals_test: int = 300,
     anchor_samples: int = 256,
     samples: int = 64,
-    sampling_seed: int = 0,
 ) -> FasterRCNN:
     """Faster R-CNN on one map of a backbone of the registry.
 
@@ -177,7 +176,6 @@ def faster_rcnn(  # noqa: PLR0913 - each is an option for the user
         proposals_test: of an image, in which objects are looked for.
         anchor_samples: anchors of each image that are learned from, half of them on objects.
         samples: regions of each image that are learned from, a quarter of them objects.
-        sampling_seed: of the choice of anchors and regions.
     """
     stages = build_up_to_stage(
         backbone,
@@ -190,12 +188,12 @@ def faster_rcnn(  # noqa: PLR0913 - each is an option for the user
     body = SingleMapBackbone(stages)
     [stride] = body.strides
     sizes = anchor_sizes or (8.0 * stride, 16.0 * stride, 32.0 * stride)
-    anchor_sampling = Sampling(anchor_samples, 0.5, stream="anchors", seed=sampling_seed)
+    anchor_sampling = Sampling(anchor_samples, 0.5, stream="anchors")
     return FasterRCNN(
         body,
         RegionProposalNetwork(body.channels, Anchors((sizes,), aspect_ratios), anchor_sampling),
         num_classes=num_classes,
-        sampling=Sampling(samples, 0.25, stream="rois", seed=sampling_seed),
+        sampling=Sampling(samples, 0.25, stream="rois"),
         head_width=head_width,
         # Section 3.3 keeps 2,000 of some 6,000 anchors that lie inside the image; the authors'
         # code, with those across its border, lets 12,000 and 6,000 in.
@@ -221,7 +219,6 @@ def faster_rcnn_fpn(  # noqa: PLR0913 - each is an option for the user
     proposals_test: int = 1000,
     anchor_samples: int = 256,
     samples: int = 512,
-    sampling_seed: int = 0,
 ) -> FasterRCNN:
     """Faster R-CNN on a feature pyramid over a backbone of the registry.
 
@@ -242,7 +239,6 @@ def faster_rcnn_fpn(  # noqa: PLR0913 - each is an option for the user
         proposals_test: of each level and of an image, in which objects are looked for.
         anchor_samples: anchors of each image that are learned from, half of them on objects.
         samples: regions of each image that are learned from, a quarter of them objects.
-        sampling_seed: of the choice of anchors and regions.
 
     Raises:
         ConfigError: another number of anchor sizes than levels.
@@ -266,12 +262,12 @@ def faster_rcnn_fpn(  # noqa: PLR0913 - each is an option for the user
             f"Give one for each stride: {', '.join(map(str, strides))} px.",
         )
     anchors = Anchors(tuple((size,) for size in sizes), aspect_ratios)
-    anchor_sampling = Sampling(anchor_samples, 0.5, stream="anchors", seed=sampling_seed)
+    anchor_sampling = Sampling(anchor_samples, 0.5, stream="anchors")
     return FasterRCNN(
         body,
         RegionProposalNetwork(body.channels, anchors, anchor_sampling),
         num_classes=num_classes,
-        sampling=Sampling(samples, 0.25, stream="rois", seed=sampling_seed),
+        sampling=Sampling(samples, 0.25, stream="rois"),
         head_width=head_width,
         learning=ProposalLimits(proposals_train, proposals_train),
         detecting=ProposalLimits(proposals_test, proposals_test),

@@ -38,7 +38,8 @@ class Matching:
     def __call__(self, candidates: Tensor, truth: Truth) -> tuple[Tensor, Tensor]:
         """Match the candidates (a, 4) of one image.
 
-        All candidates of an image without objects are background.
+        All candidates of an image without objects are background, but for those that lie in a
+        crowd, or on a difficult object as background may not lie on one that counts.
 
         Returns:
             (a,) int64, the object of each candidate, meaningful where it stands for one; and
@@ -52,6 +53,9 @@ class Matching:
         if len(truth.crowds):
             crowded = _share_inside(candidates, truth.crowds) >= CROWD_SHARE
             labels[crowded & (labels == BACKGROUND)] = IGNORED
+        if len(truth.difficult):
+            on_difficult = box_iou(truth.difficult, candidates).amax(dim=0) >= self.background[1]
+            labels[on_difficult & (labels == BACKGROUND)] = IGNORED
         return objects, labels
 
     def _match(self, candidates: Tensor, truth: Truth) -> tuple[Tensor, Tensor]:

@@ -18,6 +18,7 @@ is the mean over the CNN's last map, as ResNets have no fc6 and fc7.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, ClassVar
 
@@ -26,7 +27,7 @@ from torch import Tensor, nn
 
 from zoo.models import build_backbone
 from zoo.structures import Backbone, DetectorOutput, SampleKeys
-from zoo_rcnn.backbones import Norm, SingleMapBackbone
+from zoo_rcnn.backbones import Norm, SingleMapBackbone, with_learned_statistics
 from zoo_rcnn.detections import DetectionRule
 from zoo_rcnn.matching import Matching
 from zoo_rcnn.proposals import outside_proposals
@@ -103,7 +104,10 @@ class RCNN(nn.Module):
         if not len(rois):
             return self._no_features(images)
         regions = warp_regions(images, rois, size_px=self.region_px, context_px=self.context_px)
-        [feature_map] = self.backbone(regions)
+        # A single region, on whose map a single cell is left, has no variance.
+        alone = with_learned_statistics(self.backbone) if len(rois) == 1 else nullcontext()
+        with alone:
+            [feature_map] = self.backbone(regions)
         features: Tensor = feature_map.mean(dim=(2, 3))
         return features
 
@@ -136,7 +140,6 @@ def rcnn(  # noqa: PLR0913 - each is an option for the user
     context_px: int = CONTEXT_PX,
     samples: int = 64,
     foreground: float = 0.25,
-    sampling_seed: int = 0,
     chunk: int = 64,
 ) -> RCNN:
     """R-CNN on a backbone of the registry.
@@ -152,7 +155,6 @@ def rcnn(  # noqa: PLR0913 - each is an option for the user
         context_px: of it, the margin on each side (appendix A).
         samples: regions of each image that are learned from.
         foreground: largest share of them for regions that hold an object (section 2.3: 32 of 128).
-        sampling_seed: of the choice of regions.
         chunk: regions that go through the CNN together when nothing is learned; less needs less
             memory.
     """
@@ -162,7 +164,7 @@ def rcnn(  # noqa: PLR0913 - each is an option for the user
     return RCNN(
         stages,
         num_classes=num_classes,
-        sampling=Sampling(samples, foreground, stream="rois", seed=sampling_seed),
+        sampling=Sampling(samples, foreground, stream="rois"),
         region_px=region_px,
         context_px=context_px,
         chunk=chunk,

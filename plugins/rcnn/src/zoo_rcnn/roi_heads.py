@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, smooth_l1_loss
 
-from zoo.structures import Detections, DetectorOutput, LossSum, SampleKey, SampleKeys
+from zoo.structures import Detections, DetectorOutput, LossSum, SampleKeys
 from zoo_rcnn.box_coder import UNIT_SPREAD, decode, encode
 from zoo_rcnn.detections import DetectionRule
 from zoo_rcnn.matching import Matching
@@ -140,7 +140,7 @@ class RoIHeads(nn.Module):
         pool: Pool,
         proposals: Sequence[Tensor],
         truths: Sequence[Truth],
-        keys: Sequence[SampleKey],
+        keys: SampleKeys,
     ) -> dict[str, LossSum]:
         """The multi-task loss (Girshick 2015, section 2.3): the class, and the box of its object.
 
@@ -193,14 +193,14 @@ class RoIHeads(nn.Module):
         ]
 
     def _samples(
-        self, proposals: Sequence[Tensor], truths: Sequence[Truth], keys: Sequence[SampleKey]
+        self, proposals: Sequence[Tensor], truths: Sequence[Truth], keys: SampleKeys
     ) -> tuple[list[Tensor], Tensor, Tensor]:
         """The sampled regions of each image, and labels (r,) and boxes (r, 4) of all of them."""
         regions, labels, boxes = [], [], []
         for proposed, truth, key in zip(proposals, truths, keys, strict=True):
             candidates = torch.cat([proposed, truth.boxes])
             objects, label = self.matching(candidates, truth)
-            chosen = self.sampling(label, key)
+            chosen = self.sampling(label, key, seed=keys.seed)
             regions.append(candidates[chosen])
             labels.append(label[chosen])
             # Without objects there is nothing to look up, and no box that anybody reads.

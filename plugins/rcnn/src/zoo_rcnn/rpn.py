@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
 
-from zoo.structures import LossSum, SampleKey
+from zoo.structures import LossSum, SampleKeys
 from zoo_rcnn.anchors import Anchors
 from zoo_rcnn.box_coder import clip, decode, encode, is_larger_than
 from zoo_rcnn.matching import Matching
@@ -125,7 +125,7 @@ class RegionProposalNetwork(nn.Module):
         return RPNOutput(torch.cat(anchors), logits, offsets, tuple(map(len, anchors)))
 
     def losses(
-        self, output: RPNOutput, truths: Sequence[Truth], keys: Sequence[SampleKey]
+        self, output: RPNOutput, truths: Sequence[Truth], keys: SampleKeys
     ) -> dict[str, LossSum]:
         """The multi-task loss of equation 1: object or not, and the offsets of those that are.
 
@@ -137,7 +137,7 @@ class RegionProposalNetwork(nn.Module):
             output.logits.float(), output.offsets.float(), truths, keys, strict=True
         ):
             objects, labels = self.matching(output.anchors, truth)
-            chosen = self.sampling(labels, key)
+            chosen = self.sampling(labels, key, seed=keys.seed)
             on_object = (labels[chosen] > 0).float()
             objectness = objectness + binary_cross_entropy_with_logits(
                 logits[chosen], on_object, reduction="sum"

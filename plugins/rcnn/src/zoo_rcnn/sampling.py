@@ -2,8 +2,8 @@
 
 There are thousands, nearly all of them background; a quota for each image, with a share for the
 foreground, keeps the few objects from drowning (Girshick 2015, section 2.3; Ren 2015, section
-3.1.3).  The choice is random, and a function of the sample's key alone: it is the same after a
-resume, on any number of devices, in any batch.
+3.1.3).  The choice is random, and a function of the run's seed and the sample's key alone: it is
+the same after a resume, on any number of devices, in any batch.
 
 Shapes: a candidates.
 """
@@ -30,7 +30,6 @@ class Sampling:
         foreground: largest share of the quota for candidates that stand for an object; what
             they leave free goes to the background.
         stream: what the random numbers are for; streams are independent of one another.
-        seed: of the random numbers.
 
     Raises:
         ConfigError: a quota below 1, or a share outside 0 to 1.
@@ -39,7 +38,6 @@ class Sampling:
     quota: int
     foreground: float
     stream: str
-    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.quota < 1:
@@ -49,13 +47,18 @@ class Sampling:
                 f"a share of {self.foreground} for the foreground is not between 0 and 1"
             )
 
-    def __call__(self, labels: Tensor, key: SampleKey) -> Tensor:
+    def __call__(self, labels: Tensor, key: SampleKey, *, seed: int) -> Tensor:
         """Draw from candidates with these labels (a,): > 0 foreground, 0 background, -1 never.
+
+        Args:
+            labels: of the candidates of one image.
+            key: of the image.
+            seed: of the run.
 
         Returns:
             Indices of the chosen, in ascending order.
         """
-        numbers = integers(self.seed, self.stream, [key], len(labels), device=labels.device)[0]
+        numbers = integers(seed, self.stream, [key], len(labels), device=labels.device)[0]
         foreground = torch.where(labels > BACKGROUND)[0]
         background = torch.where(labels == BACKGROUND)[0]
         num_foreground = min(len(foreground), int(self.quota * self.foreground))

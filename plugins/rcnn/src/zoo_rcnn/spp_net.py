@@ -143,7 +143,6 @@ def spp_net(  # noqa: PLR0913 - each is an option for the user
     head_width: int = 1024,
     samples: int = 64,
     foreground: float = 0.25,
-    sampling_seed: int = 0,
 ) -> SPPNet:
     """The detector on a backbone of the registry.
 
@@ -159,7 +158,6 @@ def spp_net(  # noqa: PLR0913 - each is an option for the user
         head_width: of fc6 and fc7 (in the paper 4096).
         samples: regions of each image that are learned from.
         foreground: largest share of them for regions that hold an object (section 4.1).
-        sampling_seed: of the choice of regions.
     """
     stages = build_up_to_stage(
         backbone,
@@ -172,7 +170,7 @@ def spp_net(  # noqa: PLR0913 - each is an option for the user
     return SPPNet(
         stages,
         num_classes=num_classes,
-        sampling=Sampling(samples, foreground, stream="rois", seed=sampling_seed),
+        sampling=Sampling(samples, foreground, stream="rois"),
         levels=levels,
         head_width=head_width,
     )

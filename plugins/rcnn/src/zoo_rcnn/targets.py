@@ -15,8 +15,8 @@ from zoo.structures import SampleKey, SampleKeys
 
 Targets = Mapping[str, Tensor]
 """``boxes`` (b, m, 4) x1 y1 x2 y2 in px of the batch's images and ``labels`` (b, m) int64, 0 to
-k - 1 as users name the classes, -1 where padded; optional ``crowd`` (b, m) bool, ``proposals``
-(b, p, 4) and ``proposal_counts`` (b,) int64."""
+k - 1 as users name the classes, -1 where padded; optional ``crowd`` and ``difficult`` (b, m) bool,
+``proposals`` (b, p, 4) and ``proposal_counts`` (b,) int64."""
 
 BACKGROUND = 0
 """The label of no object, inside a detector; class i of the user is label i + 1 there."""
@@ -31,22 +31,29 @@ class Truth:
         labels: (m,) int64, 1 to k.
         crowds: (c, 4) float32, regions full of objects that nobody counted: nothing inside is
             an example of the background, or of anything.
+        difficult: (d, 4) float32, objects that count neither if they are found nor if they are
+            not: what lies on one is no example either.
     """
 
     boxes: Tensor
     labels: Tensor
     crowds: Tensor
+    difficult: Tensor
 
 
 def truths(targets: Targets) -> list[Truth]:
     """The objects of each image, without padding."""
     boxes, labels = targets["boxes"].float(), targets["labels"]
     real = labels >= 0
-    crowd = targets["crowd"] & real if "crowd" in targets else torch.zeros_like(real)
-    counted = real & ~crowd
+    none = torch.zeros_like(real)
+    crowd = real & targets.get("crowd", none)
+    difficult = real & targets.get("difficult", none) & ~crowd
+    counted = real & ~crowd & ~difficult
     return [
-        Truth(b[keep], label[keep] + 1, b[crowded])
-        for b, label, keep, crowded in zip(boxes, labels, counted, crowd, strict=True)
+        Truth(b[keep], label[keep] + 1, b[crowded], b[hard])
+        for b, label, keep, crowded, hard in zip(
+            boxes, labels, counted, crowd, difficult, strict=True
+        )
     ]
 
 
@@ -55,7 +62,7 @@ def image_sizes(sizes: Tensor) -> list[tuple[int, int]]:
     return [(height, width) for height, width in sizes.tolist()]
 
 
-def keys_of(keys: SampleKeys | None, count: int) -> Sequence[SampleKey]:
+def keys_of(keys: SampleKeys | None, count: int) -> SampleKeys:
     """The keys of a batch; without keys, those of the first ``count`` images of epoch 0."""
     if keys is not None and len(keys):
         return keys

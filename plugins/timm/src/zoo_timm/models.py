@@ -17,9 +17,10 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
+from zoo.cards import read_card_table
 from zoo.errors import ConfigError, PluginError
 from zoo.structures import Stage
-from zoo_timm.plugin import read_row, read_table
+from zoo_timm.plugin import TABLE, read_row
 
 
 class TimmModel(nn.Module):
@@ -132,7 +133,7 @@ def timm_model(
     if not timm.is_model(variant):
         raise PluginError(
             f"timm {timm.__version__} has no {variant}",
-            f"zoo-timm's table was made for timm {read_table()[0]['version']}.",
+            f"zoo-timm's table was made for timm {read_card_table(TABLE)[0]['version']}.",
         )
     asked = {"img_size": image_size, "drop_rate": drop_rate, "drop_path_rate": drop_path}
     options = {name: value for name, value in asked.items() if value}

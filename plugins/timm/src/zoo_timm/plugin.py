@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from zoo import CardTable, InputSpec, ModelCard, WeightsCard, hookimpl
+from zoo.cards import read_card_table
 
 TABLE = Path(__file__).with_name("models.tsv")
 HUB_URL = "https://huggingface.co/{repository}/resolve/main/model.safetensors"
@@ -21,28 +21,16 @@ short_names = False
 """timm's names want their full form, ``timm:resnet18``; zoo's own come first."""
 
 
-@functools.cache
-def read_table() -> tuple[dict[str, Any], dict[str, str]]:
-    """The shipped table, as ``zoo_timm.table`` wrote it.
-
-    Returns:
-        What its rows share (timm's version; ``inputs``, ``classes`` and ``licenses``, of which rows
-        have the index), and each model's row by name, as JSON: few of them are ever read.
-    """
-    shared, *lines = TABLE.read_text(encoding="utf-8").splitlines()
-    return json.loads(shared), dict(line.split("\t", 1) for line in lines)
-
-
 def read_row(name: str) -> list[Any]:
     """What the table says of one model; ``model_card`` names its columns."""
-    row: list[Any] = json.loads(read_table()[1][name])
+    row: list[Any] = json.loads(read_card_table(TABLE)[1][name])
     return row
 
 
 @hookimpl
 def zoo_models() -> CardTable:
     """Every classifier of timm."""
-    shared, rows = read_table()
+    shared, rows = read_card_table(TABLE)
     inputs = [InputSpec(**spec) for spec in shared["inputs"]]
     return CardTable(
         library="timm",
@@ -82,7 +70,7 @@ def model_card(name: str, row: Sequence[Any], inputs: Sequence[InputSpec]) -> Mo
 
 def _weights_card(model: str, row: Sequence[Any], inputs: Sequence[InputSpec]) -> WeightsCard:
     tag, address, input_index, classes_index, license_index = row
-    shared, _ = read_table()
+    shared, _ = read_card_table(TABLE)
     repository = f"{HUB_OWNER}{model}.{tag}"
     return WeightsCard(
         name=tag,

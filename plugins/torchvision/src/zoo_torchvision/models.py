@@ -200,11 +200,12 @@ class Detector(TorchvisionModel):
 
 
 def _library_targets(targets: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
-    """Targets as torchvision's detectors want them; crowds, which they do not know, left out."""
+    """Targets as torchvision's detectors want them, which know no crowds and difficult objects."""
     labels = targets["labels"]
     learned = labels >= 0
-    if "crowd" in targets:
-        learned = learned & ~targets["crowd"].bool()
+    for name in ("crowd", "difficult"):
+        if name in targets:
+            learned = learned & ~targets[name].bool()
     return [
         {"boxes": boxes[keep], "labels": of[keep] + BACKGROUND["detection"]}
         for boxes, of, keep in zip(targets["boxes"], labels, learned, strict=True)

@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from zoo import CardTable, InputSpec, ModelCard, WeightsCard, hookimpl
-from zoo.cards import FIXED_SIZE
+from zoo.cards import FIXED_SIZE, read_card_table
 
 TABLE = Path(__file__).with_name("models.tsv")
 WEIGHTS_URL = "https://download.pytorch.org/models/"
@@ -21,28 +20,16 @@ short_names = False
 """torchvision's names want their full form, ``torchvision:resnet18``; zoo's own come first."""
 
 
-@functools.cache
-def read_table() -> tuple[dict[str, Any], dict[str, str]]:
-    """The shipped table, as ``zoo_torchvision.table`` wrote it.
-
-    Returns:
-        What its rows share (torchvision's version; ``inputs``, of which rows have the index), and
-        each model's row by name, as JSON: few of them are ever read.
-    """
-    shared, *lines = TABLE.read_text(encoding="utf-8").splitlines()
-    return json.loads(shared), dict(line.split("\t", 1) for line in lines)
-
-
 def read_row(name: str) -> dict[str, Any]:
     """What the table says of one model."""
-    row: dict[str, Any] = json.loads(read_table()[1][name])
+    row: dict[str, Any] = json.loads(read_card_table(TABLE)[1][name])
     return row
 
 
 @hookimpl
 def zoo_models() -> CardTable:
     """Every model of torchvision for classification, segmentation and detection."""
-    shared, rows = read_table()
+    shared, rows = read_card_table(TABLE)
     inputs = [InputSpec(**spec) for spec in shared["inputs"]]
     return CardTable(
         library="torchvision",
