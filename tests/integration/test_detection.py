@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ from PIL import Image
 
 from zoo.checkpoint import latest_checkpoint
 from zoo.config import Layer
+from zoo.data import open_source
 from zoo.registry import default_registry
+from zoo.tasks import DetectionTask
 from zoo.training import Callback, Trainer
 from zoo.workflows import evaluate, plan_training, run_training
+from zoo.workflows._feed import Feed
 
 SIZES = [(40, 48), (64, 50), (48, 64)]
 SMALL = {
@@ -94,6 +98,23 @@ class FailAt(Callback):
     def on_step_end(self, trainer: Trainer, progress: Any) -> None:
         if progress.step == self.step:
             raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("grouped", "most"), [(True, 1), (False, 3)])
+def test_batches_hold_images_of_similar_ratios(folder: Path, grouped: bool, most: int) -> None:
+    settings = config(folder, data={"group_by_ratio": grouped}, training={"batch_size": 3})
+    registry = default_registry()
+    plan = plan_training([Layer("test", settings)], registry=registry)
+    source = open_source(plan.source, registry=registry, data=plan.config.data, message=print)
+    task = DetectionTask(classes=source.classes)
+
+    with closing(Feed(plan, source, task, pin_memory=False)) as feed:
+        batches = list(feed.training().plan(0))
+
+    names = [[int(source.splits["train"].path(key.index).stem) for key in of] for of in batches]
+    upright = [{SIZES[name % len(SIZES)] == (64, 50) for name in of} for of in names]
+    assert sum(map(len, names)) == len(source.splits["train"])
+    assert sum(len(kinds) > 1 for kinds in upright) == most
 
 
 @pytest.mark.parametrize("step", [1, 5])

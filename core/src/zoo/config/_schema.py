@@ -78,6 +78,8 @@ class DataConfig(Section):
     """Whether a registered data set that is not here may be fetched."""
     sampling: Literal["shuffle", "balanced"] = "shuffle"
     """"balanced" draws every class equally often."""
+    group_by_ratio: bool = True
+    """Training batches hold images of similar width by height, where boxes lie in files."""
     repeats: PositiveInt = 1
     """Copies of a sample in an epoch, each augmented anew (repeated augmentation)."""
     cache: Literal["auto", "memory", "none"] = "auto"

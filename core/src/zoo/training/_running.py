@@ -68,7 +68,8 @@ class RunningMetrics:
     def compute(self) -> dict[str, float]:
         """The values over all processes; waits for the device, and every rank must call it."""
         means = {}
-        for name, running in self._losses.items():
+        # In one order on every rank, and after a resume, which has read them by name.
+        for name, running in sorted(self._losses.items()):
             total, count = sum_over_ranks(running.all_sums().clone())
             means[name] = float(total / count)
         values = {"loss": sum(self._losses[name].weight * mean for name, mean in means.items())}

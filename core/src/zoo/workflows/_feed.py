@@ -49,6 +49,8 @@ class Feed:
         data, training = self._config.data, self._config.training
         split = self._source.splits["train"]
         weights = class_balance(split) if data.sampling == "balanced" else None
+        padded = self._transforms["train"].fill is not None
+        ratios = width_ratios(split) if data.group_by_ratio and padded else None
         return TrainingData(
             images=len(split),
             loader=self._loaders["train"],
@@ -59,6 +61,7 @@ class Feed:
                 batch_size=training.batch_size,
                 repeats=data.repeats,
                 weights=weights,
+                ratios=ratios,
                 rank=rank(),
                 world=world_size(),
                 least_per_rank=self._task.least_images,
@@ -102,6 +105,16 @@ class Feed:
         """End the workers."""
         for loader in self._loaders.values():
             loader.close()
+
+
+def width_ratios(split: Dataset) -> np.ndarray[tuple[int], np.dtype[np.float64]] | None:
+    """Width by height of each image; None where the data do not know it."""
+    sizes = getattr(split, "sizes_px", None)
+    if sizes is None:
+        return None
+    height, width = np.maximum(np.asarray(sizes, dtype=np.float64), 1.0).T
+    ratios: np.ndarray[tuple[int], np.dtype[np.float64]] = width / height
+    return ratios
 
 
 def class_balance(split: Dataset) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
