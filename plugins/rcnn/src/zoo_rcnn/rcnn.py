@@ -133,6 +133,7 @@ def rcnn(  # noqa: PLR0913 - each is an option for the user
     num_classes: int,
     in_channels: int = 3,
     backbone: str = "resnet18",
+    stage: str | None = None,
     backbone_options: Mapping[str, Any] | None = None,
     norm: Norm = "batch",
     norm_eps: float | None = None,
@@ -147,7 +148,8 @@ def rcnn(  # noqa: PLR0913 - each is an option for the user
     Args:
         num_classes: classes as users name them; the background comes on top.
         in_channels: of the images.
-        backbone: name of a model with stages; all of them are used.
+        backbone: name of a model with stages.
+        stage: whose map's mean is the feature; default: the last.
         backbone_options: of that model.
         norm: "frozen" for batch norms that are constants, as published weights need it.
         norm_eps: of frozen norms.
@@ -159,7 +161,12 @@ def rcnn(  # noqa: PLR0913 - each is an option for the user
             memory.
     """
     stages = build_backbone(
-        backbone, norm=norm, norm_eps=norm_eps, in_channels=in_channels, **(backbone_options or {})
+        backbone,
+        out=[stage] if stage else None,
+        norm=norm,
+        norm_eps=norm_eps,
+        in_channels=in_channels,
+        **(backbone_options or {}),
     )
     return RCNN(
         stages,
