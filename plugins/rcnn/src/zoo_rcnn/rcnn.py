@@ -22,7 +22,6 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from zoo.models import build_backbone
