@@ -14,6 +14,7 @@ from zoo.config import DataConfig, check_options, load_config
 from zoo.data import Loader, evaluation_batches, open_source
 from zoo.errors import UnknownNameError, UsageError
 from zoo.inference import Predictor
+from zoo.models import FOLDING_PAYS_FROM
 from zoo.registry import default_registry
 from zoo.runs import RunFolder
 from zoo.workflows._classes import with_classes_of
@@ -259,6 +260,7 @@ def _score(
             device=predictor.device,
             precision=predictor.precision,
             split=split,
+            fold=len(dataset) >= FOLDING_PAYS_FROM,
             metrics=metrics,
             micro_batch=predictor.micro_batch,
             progress=progress,
