@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -16,6 +17,8 @@ import torch
 from zoo.devices import autocast
 from zoo.distributed import gather_objects, sum_over_ranks
 from zoo.errors import DataError, ZooError
+from zoo.memory import MicroBatchSize
+from zoo.models import fold_batch_norms
 from zoo.structures import SampleKey
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
     from zoo.data import Dataset, Transforms
     from zoo.metrics import Metric
-    from zoo.structures import Batch, LossSum
+    from zoo.structures import Batch, LossSum, Step
     from zoo.tasks import Task
 
 Plan = Sequence[Sequence[SampleKey]]
@@ -50,7 +53,9 @@ def evaluate(  # noqa: PLR0913  (what a run is made of)
     device: torch.device,
     precision: str = "fp32",
     split: str = "val",
+    fold: bool = False,
     metrics: Mapping[str, Metric] | None = None,
+    micro_batch: MicroBatchSize | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, float]:
     """The losses and metrics of a model on a split; its train and eval modes stay as they were.
@@ -65,8 +70,12 @@ def evaluate(  # noqa: PLR0913  (what a run is made of)
         device: where the model is.
         precision: "fp32", "bf16" or "fp16", as ``zoo.devices.autocast`` takes it.
         split: its name, for the task's metrics and for messages.
+        fold: run a copy of the model whose batch norms are in its convolutions; its values differ
+            by roundings.
         metrics: what to compute; read more from them afterwards (``per_class``, ``matrix``): they
             hold the sums over all processes then.
+        micro_batch: how many images of a batch go through the model at once, and tells when
+            memory is short; default: as many as fit.
         progress: called with the images done and planned in this process, after each batch.
 
     Returns:
@@ -75,6 +84,7 @@ def evaluate(  # noqa: PLR0913  (what a run is made of)
 
     Raises:
         DataError: the split is empty.
+        DeviceMemoryError: there is no memory for a single image.
         ZooError: an image was counted twice or not at all.
     """
     if len(dataset) == 0:
@@ -82,17 +92,25 @@ def evaluate(  # noqa: PLR0913  (what a run is made of)
     metrics = dict(task.metrics(split) if metrics is None else metrics)
     for metric in metrics.values():
         metric.to(device)
+    micro_batch = micro_batch or MicroBatchSize(device)
     losses = _LossSums()
+
+    def forward(batch: Batch, start: int, stop: int) -> tuple[Batch, Step]:
+        part = transforms.batch(batch.rows(start, stop).to(device))
+        return part, task.step(model, part)
+
     seen = torch.zeros(len(dataset), dtype=torch.int32, device=device)
     planned, done = sum(len(keys) for keys in plan), 0
-    with evaluating(model), torch.inference_mode(), autocast(device, precision):
+    # Not inference_mode: under that autocast rounds the weights anew for every batch.
+    with evaluating(model), torch.no_grad(), autocast(device, precision):
         for batch in loader.batches(plan):
-            batch = transforms.batch(batch.to(device))  # noqa: PLW2901
-            step = task.step(model, batch)
-            losses.add(step.losses)
-            seen.index_add_(0, batch.ids, torch.ones_like(batch.ids, dtype=seen.dtype))
-            for metric in metrics.values():
-                metric.update(step.predictions, batch)
+            if fold and done == 0:
+                model = _folded(model, task, transforms.batch(batch.rows(0, 1).to(device)))
+            for part, step in micro_batch.run(partial(forward, batch), len(batch)):
+                losses.add(step.losses)
+                seen.index_add_(0, part.ids, torch.ones_like(part.ids, dtype=seen.dtype))
+                for metric in metrics.values():
+                    metric.update(step.predictions, part)
             done += len(batch)
             if progress is not None:
                 progress(done, planned)
@@ -111,6 +129,10 @@ def evaluating(model: nn.Module) -> Iterator[None]:
         for module, mode in training.items():
             # Not train(): a frozen batch norm overrides it, and children have modes of their own.
             module.training = mode
+
+
+def _folded(model: nn.Module, task: Task, example: Batch) -> nn.Module:
+    return fold_batch_norms(model, lambda either: task.step(either, example))
 
 
 class _LossSums:

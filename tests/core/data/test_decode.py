@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFile
 
 from zoo.data import decode_image
 from zoo.errors import DataError
@@ -81,6 +81,48 @@ def test_lossy_formats_give_nearly_their_pixels(format_: str) -> None:
     difference = decoded.permute(1, 2, 0).numpy() - np.array(photo()).astype(float)
     assert decoded.shape == (3, 16, 24)
     assert np.abs(difference).mean() < 12
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("progressive", [False, True], ids=["baseline", "progressive"])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(24, 16), (37, 51), (1, 1)])
+def test_jpegs_have_the_very_pixels_that_pillow_decodes(
+    mode: str, channels: int, size: tuple[int, int], subsampling: str, progressive: bool
+) -> None:
+    content = encoded(
+        photo(mode, size), "JPEG", quality=80, subsampling=subsampling, progressive=progressive
+    )
+    with Image.open(io.BytesIO(content)) as image:
+        expected = np.array(image.convert({1: "L", 3: "RGB"}[channels]))
+
+    decoded = decode_image(content, channels=channels)
+
+    assert np.array_equal(decoded.permute(1, 2, 0).numpy(), expected.reshape(*size[::-1], channels))
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("RGB", 3), ("L", 3), ("L", 1)])
+def test_plain_jpegs_are_decoded_without_pillow(
+    monkeypatch: pytest.MonkeyPatch, mode: str, channels: int
+) -> None:
+    monkeypatch.setattr(ImageFile.ImageFile, "load", _never)
+
+    decoded = decode_image(encoded(photo(mode), "JPEG"), channels=channels)
+
+    assert decoded.shape == (channels, 16, 24)
+
+
+def test_a_jpeg_with_stray_bytes_is_what_pillow_makes_of_it() -> None:
+    content = encoded(photo(), "JPEG")
+    tables = content.index(b"\xff\xdb")
+    strayed = content[:tables] + b"\0\0\0" + content[tables:]
+    with Image.open(io.BytesIO(strayed)) as image:
+        expected = np.array(image)
+
+    decoded = decode_image(strayed, channels=3)
+
+    assert np.array_equal(decoded.permute(1, 2, 0).numpy(), expected)
 
 
 @pytest.mark.parametrize(

@@ -195,6 +195,27 @@ def test_batches_change_nothing(kind: type, size: int) -> None:
     assert values == filled(kind, found, batch).compute()
 
 
+@pytest.mark.parametrize("name", ["detections", "objects"])
+def test_a_batch_copies_no_rows_of_the_batches_before(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, batch = scene(3, images=60)
+    copied: list[int] = []
+    join = torch.cat
+
+    def counting(parts: list[torch.Tensor], dim: int = 0) -> torch.Tensor:
+        joined = join(parts, dim)
+        copied.append(len(joined))
+        return joined
+
+    monkeypatch.setattr(torch, "cat", counting)
+    metric = filled(BoxPrecision, found, batch, size=1)
+
+    rows = sum(len(state) for state in metric.states.values())
+    assert len(metric.states[name]) > 60
+    assert sum(copied) < 3 * rows
+
+
 @pytest.mark.parametrize("kind", [BoxPrecision, VOCPrecision])
 def test_parts_merge_in_any_order(kind: type) -> None:
     found, batch = scene(5, images=10)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli._completion import complete_names
-from zoo.cli._options import json_option, model_options, task_options
+from zoo.cli._imports import lasting_imports
+from zoo.cli._options import json_option, model_options, proposals_option, task_options
 from zoo.cli._output import print_answer, print_json, print_message, print_table
 from zoo.cli._progress import progress_bar
 
@@ -22,6 +23,7 @@ _WIDEST_MATRIX = 30
 @click.command("eval")
 @click.argument("run", metavar="RUN|MODEL", shell_complete=complete_names("model"))
 @model_options(batch_size=64)
+@proposals_option
 @click.option(
     "--data",
     metavar="SOURCE",
@@ -76,7 +78,8 @@ def eval_(  # noqa: PLR0913 - each is an option for the user
     The best weights of a run are used, with its own preprocessing, on its own data unless --data
     names others of the same classes.
     """
-    from zoo.workflows import evaluate
+    with lasting_imports():
+        from zoo.workflows import evaluate
 
     said = {
         "workers": workers,

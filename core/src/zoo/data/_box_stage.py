@@ -21,10 +21,11 @@ from zoo.structures import Batch, Sample, SampleKey
 
 BOX_FILL = {"boxes": 0, "labels": -1, "crowd": 0, "difficult": 0, "proposals": 0}
 """What pads the targets of images with fewer objects than others of their batch."""
-_TOGETHER = {
-    "boxes": ("boxes", "labels", "crowd", "difficult"),
-    "proposals": ("proposals",),
-}
+OF_OBJECTS = ("boxes", "labels", "crowd", "difficult")
+"""Targets that have a row for each object."""
+PROPOSED = ("proposals",)
+"""Targets that have a row for each proposal."""
+_TOGETHER = {"boxes": OF_OBJECTS, "proposals": PROPOSED}
 """Targets in px that move with the image, each with those that have a row for each of its boxes."""
 _GREATEST_CUT = 0.25
 """Of height and width, from each side, by a crop that keeps boxes."""
@@ -120,7 +121,8 @@ class BoxBatchStage:
     def __call__(self, batch: Batch) -> Batch:
         images = self._normalise(batch).images
         sizes = batch.sizes.to(images.device, non_blocking=True)
-        if bool((batch.sizes != torch.tensor(images.shape[-2:])).any()):
+        padded = list(images.shape[-2:])
+        if any(size != padded for size in batch.sizes.tolist()):
             rows = torch.arange(images.shape[-2], device=images.device) < sizes[:, :1]
             columns = torch.arange(images.shape[-1], device=images.device) < sizes[:, 1:]
             images = images * (rows[:, None, :, None] & columns[:, None, None, :])

@@ -12,6 +12,9 @@ What each kind of file becomes:
 - Colour profiles are not applied. CMYK and palettes become RGB; grey is the luma of ITU-R 601-2.
 - An image of too many pixels is refused from its header, before memory is taken for it.
 
+Pillow reads every header, and every file but plain JPEGs, whose pixels simplejpeg decodes: the same
+ones, sooner.  Where simplejpeg as much as warns, Pillow decides.
+
 Whatever Pillow says or does, its global state stays as it is and its warnings stay inside.
 """
 
@@ -26,9 +29,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import simplejpeg
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 from torch import Tensor
 
 from zoo.data._pages import page_name, split_page
@@ -56,6 +61,8 @@ IMAGE_SUFFIXES = frozenset(chain.from_iterable(_SUFFIXES_BY_FORMAT.values()))
 _ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
 """The EXIF tag of the orientation, and its values that exchange height and width."""
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+_JPEG_MODES = {("RGB", "RGB"), ("L", "RGB"), ("L", "L")}
+"""Of a JPEG, and asked for; grey of a colour image is what Pillow computes from the colours."""
 
 
 def decode_image(
@@ -80,14 +87,14 @@ def decode_image(
     try:
         with quiet_pillow(), opened(source, max_pixels) as image:
             _check_white(image, name)
-            pixels = np.array(_to_mode(upright(image), _MODES[channels]))
+            pixels = _jpeg_pixels(image, _MODES[channels])
+            if pixels is None:
+                pixels = np.array(_to_mode(upright(image), _MODES[channels]))
     except DataError:
         raise
     except Exception as error:  # decoders of broken files raise nearly anything
         raise damaged(name, error) from error
-    if channels == 1:
-        pixels = pixels[:, :, None]
-    return torch.from_numpy(pixels).permute(2, 0, 1)
+    return torch.from_numpy(pixels.reshape(*pixels.shape[:2], channels)).permute(2, 0, 1)
 
 
 def image_header(path: Path) -> tuple[int, int, str]:
@@ -107,7 +114,7 @@ def upright_size(path: Path) -> tuple[int, int]:
         DataError: the file is no image.
     """
     with quiet_pillow(), opened(path) as image:
-        turned = image.getexif().get(_ORIENTATION, 1) in _TURNED
+        turned = _orientation(image) in _TURNED
     return (image.width, image.height) if turned else (image.height, image.width)
 
 
@@ -235,6 +242,34 @@ def upright(image: Image.Image) -> Image.Image:
         return ImageOps.exif_transpose(image)
     except Exception:  # noqa: BLE001  (an unreadable EXIF block says nothing of the orientation)
         return image
+
+
+def _orientation(image: Image.Image) -> int:
+    """As EXIF counts them; 1, which is upright, where nothing can be read."""
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # noqa: BLE001  (as in ``upright``)
+        return 1
+
+
+def _jpeg_pixels(image: Image.Image, mode: str) -> NDArray[np.uint8] | None:
+    """Of a plain JPEG, as Pillow would decode it; None where that is left to Pillow."""
+    if not isinstance(image, JpegImageFile) or (image.mode, mode) not in _JPEG_MODES:
+        return None
+    assert image.fp is not None  # noqa: S101
+    image.fp.seek(0)
+    colours = "GRAY" if mode == "L" else mode
+    try:
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(image.fp.read(), colours)
+    except ValueError:  # a warning, too: what Pillow says of the file is what counts
+        return None
+    if pixels.shape[:2] != (image.height, image.width):
+        return None
+    if _orientation(image) == 1:
+        return pixels
+    decoded = Image.fromarray(pixels.squeeze(2) if mode == "L" else pixels)
+    decoded.info = image.info
+    return np.array(upright(decoded))
 
 
 def _to_mode(image: Image.Image, mode: str) -> Image.Image:

@@ -46,7 +46,7 @@ class Region:
 
     Attributes:
         number: of its class, or ``IGNORED``.
-        runs: of its pixels, as pycocotools compresses them.
+        runs: of its pixels, as COCO compresses them.
         area_px: how many these are.
     """
 
@@ -64,7 +64,7 @@ class DrawnImage:
 
     def mask(self) -> NDArray[np.uint8]:
         """(h, w) class numbers."""
-        from pycocotools import mask
+        from faster_coco_eval import mask
 
         drawn = np.zeros(self.size, dtype=np.uint8)
         for region in self.regions:
@@ -180,7 +180,7 @@ def _regions(file: CocoFile, image: CocoImage, numbers: Mapping[int, int]) -> Dr
 def _region(
     annotation: Mapping[str, Any], place: str, size: Size, numbers: Mapping[int, int]
 ) -> Region:
-    from pycocotools import mask
+    from faster_coco_eval import mask
 
     category = annotation.get("category_id")
     if not isinstance(category, int) or category not in numbers:
@@ -199,12 +199,12 @@ def _region(
 
 def _runs_of_polygons(polygons: object, place: str, size: Size) -> Any:
     """Of a list of polygons, each a list of x, y, x, y, ... in px."""
-    from pycocotools import mask
+    from faster_coco_eval import mask
 
     height, width = size
     corners = polygons if isinstance(polygons, list) else [polygons]
     for polygon in corners:
-        # pycocotools takes four numbers for a box, and an endless one for endless work.
+        # The library takes four numbers for a box, and an endless one for endless work.
         if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
             raise DataError(f"{place}: a polygon is not three or more pairs of x and y")
         if not all(isinstance(of, int | float) and math.isfinite(of) for of in polygon):
@@ -219,7 +219,7 @@ def _runs_of_polygons(polygons: object, place: str, size: Size) -> Any:
 
 def _runs(segmentation: Mapping[str, Any], place: str, size: Size) -> Any:
     """Of runs, which go down the columns: a list of their lengths, or those compressed."""
-    from pycocotools import mask
+    from faster_coco_eval import mask
 
     height, width = size
     if segmentation.get("size") != [height, width]:
@@ -244,11 +244,11 @@ def _runs(segmentation: Mapping[str, Any], place: str, size: Size) -> Any:
 
 
 def _fits(runs: bytes, pixels: int) -> bool:
-    """Whether compressed runs have so many pixels or fewer; pycocotools refuses more."""
-    from pycocotools import mask
+    """Whether compressed runs have so many pixels or fewer; more is refused."""
+    from faster_coco_eval import mask
 
     try:
         mask.decode({"size": [pixels, 1], "counts": runs})
-    except ValueError:
+    except (ValueError, RuntimeError):
         return False
     return True

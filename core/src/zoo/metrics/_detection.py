@@ -46,6 +46,8 @@ class _BoxMetric(Metric):
     """
 
     gathered = frozenset({"detections", "objects"})
+    _joined: dict[str, Tensor]
+    _new: dict[str, list[Tensor]]
 
     def __init__(self, *, classes: Sequence[str]) -> None:
         self.classes = tuple(classes)
@@ -53,6 +55,19 @@ class _BoxMetric(Metric):
             "detections": torch.zeros(0, 7, dtype=torch.float64),
             "objects": torch.zeros(0, 8, dtype=torch.float64),
         }
+
+    @property
+    def states(self) -> dict[str, Tensor]:
+        """The rows by name.  New ones are joined when asked for: each batch would copy them all."""
+        for name, parts in self._new.items():
+            self._joined[name] = torch.cat([self._joined[name], *parts])
+        self._new = {}
+        return self._joined
+
+    @states.setter
+    def states(self, states: dict[str, Tensor]) -> None:
+        self._joined = states
+        self._new = {}
 
     def to(self, device: torch.device) -> _BoxMetric:
         """Rows stay on the host: suppression has waited for it, and MPS has no float64."""
@@ -66,8 +81,8 @@ class _BoxMetric(Metric):
                 batch.ids.tolist(), predictions, _factors(batch), strict=True
             )
         ]
-        self.states["detections"] = torch.cat([self.states["detections"], *found])
-        self.states["objects"] = torch.cat([self.states["objects"], _objects(batch)])
+        self._new.setdefault("detections", []).extend(found)
+        self._new.setdefault("objects", []).append(_objects(batch))
 
     def rows(self, name: str) -> Numbers:
         """The rows of a state in an order that no batch and no process decides."""
@@ -76,7 +91,7 @@ class _BoxMetric(Metric):
 
 
 class BoxPrecision(_BoxMetric):
-    """COCO's average precision and recall (Lin 2014, arXiv:1405.0312), by pycocotools.
+    """COCO's average precision and recall (Lin 2014, arXiv:1405.0312), by faster-coco-eval.
 
     "ap" is the mean over ten thresholds of IoU from 0.5 to 0.95, 101 recalls and all classes;
     "ap50" and "ap75" have one threshold; "ap_small", "ap_medium" and "ap_large" count objects of
@@ -118,7 +133,7 @@ class BoxPrecision(_BoxMetric):
         return {"per_class": per_class, "notes": notes}
 
     def _scores(self) -> dict[str, Any]:
-        """What pycocotools makes of the rows; asked for more than once, and not cheap."""
+        """What the library makes of the rows; asked for more than once, and not cheap."""
         known, detections, objects = self._scored, *self.states.values()
         if known is None or known[0] is not detections or known[1] is not objects:
             scores = _coco_scores(self.rows("detections"), self.rows("objects"), len(self.classes))
@@ -175,20 +190,20 @@ def _factors(batch: Batch) -> Tensor:
 
 
 def _coco_scores(detections: Numbers, objects: Numbers, num_classes: int) -> dict[str, Any]:
-    """pycocotools' arrays, -1 where nothing is known.
+    """The arrays of COCO's evaluation, -1 where nothing is known.
 
     Returns:
         "precision" (10 thresholds, 101 recalls, classes, 4 sizes, 3 limits) and "recall"
         (10, classes, 4, 3).
     """
-    from pycocotools.cocoeval import COCOeval
+    from faster_coco_eval import COCOeval_faster
 
     if not len(objects):
         shape = (num_classes, 1 + len(_SIZES), len(_LIMITS))
         return {"precision": np.full((10, 101, *shape), -1.0), "recall": np.full((10, *shape), -1)}
     images = np.union1d(detections[:, 0], objects[:, 0]).astype(int).tolist()
     with contextlib.redirect_stdout(io.StringIO()):  # it says what it does
-        evaluation = COCOeval(
+        evaluation = COCOeval_faster(
             _as_coco(objects, images, num_classes, crowd=objects[:, 6]),
             _as_coco(detections, images, num_classes, score=detections[:, 6]),
             "bbox",
@@ -206,8 +221,8 @@ def _as_coco(
     crowd: Numbers | None = None,
     score: Numbers | None = None,
 ) -> Any:
-    """The rows as pycocotools' index."""
-    from pycocotools.coco import COCO
+    """The rows as the library's index."""
+    from faster_coco_eval import COCO
 
     columns = [
         rows[:, 0].astype(int).tolist(),
@@ -230,7 +245,7 @@ def _as_coco(
                 "iscrowd": crowded,
                 "score": sure,
             }
-            # From 1: pycocotools reads 0 as "matched with nothing".
+            # From 1: COCO's evaluation reads 0 as "matched with nothing".
             for number, (image, label, box, crowded, sure) in enumerate(
                 zip(*columns, strict=True), start=1
             )
@@ -280,7 +295,7 @@ def _best_objects(detections: Numbers, objects: Numbers) -> NDArray[np.int64]:
 
 def _ious(boxes: Numbers, others: Numbers) -> Numbers:
     """(n, 4) and (m, 4) -> (n, m)."""
-    from pycocotools import mask
+    from faster_coco_eval import mask
 
     def sized(edges: Numbers) -> Numbers:
         return np.concatenate([edges[:, :2], edges[:, 2:] - edges[:, :2]], axis=1)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 _DISTRIBUTIONS = (
-    "zoo-core", "torch", "torchvision", "numpy", "pillow", "safetensors", "pydantic", "timm",
+    "zoo-core", "torch", "torchvision", "numpy", "pillow", "simplejpeg", "safetensors", "pydantic",
+    "timm",
 )  # fmt: skip
 _VARIABLES = (
     "ATEN_CPU_CAPABILITY",

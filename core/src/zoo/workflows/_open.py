@@ -33,7 +33,7 @@ def open_predictor(  # noqa: PLR0913  (what a user may choose)
     task_options: Mapping[str, Any] | None = None,
     proposals: str | None = None,
 ) -> Predictor:
-    """The predictor of a run, or of a model with weights.
+    """The predictor of a run, or of a model with weights; it says when memory is short.
 
     Args:
         proposals: replaces the run's: a method, or a file and so the method that made it.
@@ -65,7 +65,10 @@ def open_predictor(  # noqa: PLR0913  (what a user may choose)
         )
     else:
         raise _neither(str(model), registry)
-    return proposing(predictor, proposals, registry) if proposals else predictor
+    if proposals:
+        predictor = proposing(predictor, proposals, registry)
+    predictor.micro_batch.message = message
+    return predictor
 
 
 def _neither(name: str, registry: Registry) -> UsageError:

@@ -79,22 +79,6 @@ class ProposalSource:
             method = read_proposals(file).method
         return cls(method, data.proposals_limit, file=file, registry=registry, **options)
 
-    @classmethod
-    def of_predictor(
-        cls, predictor: Predictor, word: str | None, *, registry: Registry, **options: Any
-    ) -> ProposalSource | None:
-        """Those that the weights were trained with; None where they want none.
-
-        Args:
-            word: ``data.proposals`` of the run, or what replaces it: only a file is looked at.
-        """
-        if not predictor.record.proposals:
-            return None
-        file = Path(word).expanduser() if word and not is_method(word, registry) else None
-        method = Method.from_json(predictor.record.proposals["method"])
-        limit = predictor.record.proposals.get("limit")
-        return cls(method, limit, file=file, registry=registry, **options)
-
     def of(self, dataset: Dataset) -> ProposedDataset:
         """The split with proposals, which are made first where they are not in the cache.
 
@@ -120,6 +104,39 @@ def propose_for(source: Source, proposals: ProposalSource) -> Source:
     """The source whose "train" and "val" have proposals."""
     splits = {split: proposals.of(source.splits[split]) for split in ("train", "val")}
     return replace(source, splits={**source.splits, **splits})
+
+
+def with_proposals_for(
+    predictor: Predictor,
+    source: Source,
+    split: str,
+    *,
+    word: str | None,
+    registry: Registry,
+    message: Callable[[str], None],
+    bar: Bar | None = None,
+) -> Source:
+    """The source whose ``split`` has the proposals that a trained model wants, if it does.
+
+    Args:
+        split: one of the source's, or "all" of undivided images.
+        word: ``data.proposals`` of the run, or what replaces it: a file has them already.
+    """
+    if not predictor.record.proposals:
+        return source
+    proposals = ProposalSource(
+        Method.from_json(predictor.record.proposals["method"]),
+        predictor.record.proposals.get("limit"),
+        file=Path(word).expanduser() if word and not is_method(word, registry) else None,
+        registry=registry,
+        device=str(predictor.device),
+        message=message,
+        bar=bar,
+    )
+    if split in source.splits:
+        splits = {**source.splits, split: proposals.of(source.splits[split])}
+        return replace(source, splits=splits)
+    return source if source.whole is None else replace(source, whole=proposals.of(source.whole))
 
 
 def check_proposals(data: DataConfig, card: ModelCard, registry: Registry) -> None:
