@@ -266,15 +266,6 @@ def test_an_evaluation_joins_nothing() -> None:
     assert not isinstance(transforms(train=False, mosaic=1.0).sample, DrawingTransform)
 
 
-def test_images_with_proposals_from_outside_are_not_joined() -> None:
-    made = transforms(mosaic=0.1).sample
-    assert isinstance(made, DrawingTransform)
-    sample = Sample(SCENES.load(0).image, {**SCENES.load(0).targets, "proposals": torch.ones(1, 4)})
-
-    with pytest.raises(ConfigError, match=r"proposals from outside[\s\S]*Leave out"):
-        made.drawing_from(SCENES)(sample, SampleKey(0, 0))
-
-
 def test_what_is_drawn_depends_on_the_key_alone() -> None:
     made = transforms(crop=0.5, scale=(0.5, 1.5), jitter=0.3)
 
