@@ -1,7 +1,7 @@
 """Assemble the objects for one verb; no algorithm."""
 
 from zoo.workflows._benchmark import BenchmarkResult, Speed, benchmark
-from zoo.workflows._data import check_data
+from zoo.workflows._data import check_data, pack_data
 from zoo.workflows._evaluate import EvaluationResult, evaluate
 from zoo.workflows._job import TrainResult
 from zoo.workflows._open import open_predictor
@@ -19,6 +19,7 @@ __all__ = [
     "collect_images",
     "evaluate",
     "open_predictor",
+    "pack_data",
     "plan_training",
     "predict",
     "run_training",
