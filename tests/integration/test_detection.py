@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ from PIL import Image
 
 from zoo.checkpoint import latest_checkpoint
 from zoo.config import Layer
+from zoo.data import open_source
 from zoo.registry import default_registry
+from zoo.tasks import DetectionTask
 from zoo.training import Callback, Trainer
 from zoo.workflows import evaluate, plan_training, run_training
+from zoo.workflows._feed import Feed
 
 SIZES = [(40, 48), (64, 50), (48, 64)]
 SMALL = {
@@ -96,6 +100,23 @@ class FailAt(Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.parametrize(("grouped", "most"), [(True, 1), (False, 3)])
+def test_batches_hold_images_of_similar_ratios(folder: Path, grouped: bool, most: int) -> None:
+    settings = config(folder, data={"group_by_ratio": grouped}, training={"batch_size": 3})
+    registry = default_registry()
+    plan = plan_training([Layer("test", settings)], registry=registry)
+    source = open_source(plan.source, registry=registry, data=plan.config.data, message=print)
+    task = DetectionTask(classes=source.classes)
+
+    with closing(Feed(plan, source, task, pin_memory=False)) as feed:
+        batches = list(feed.training().plan(0))
+
+    names = [[int(source.splits["train"].path(key.index).stem) for key in of] for of in batches]
+    upright = [{SIZES[name % len(SIZES)] == (64, 50) for name in of} for of in names]
+    assert sum(map(len, names)) == len(source.splits["train"])
+    assert sum(len(kinds) > 1 for kinds in upright) == most
+
+
 @pytest.mark.parametrize("step", [1, 5])
 def test_a_broken_run_resumes_to_the_same_bits(tmp_path: Path, folder: Path, step: int) -> None:
     train(config(folder), tmp_path / "whole")
@@ -109,6 +130,30 @@ def test_a_broken_run_resumes_to_the_same_bits(tmp_path: Path, folder: Path, ste
         state_of(tmp_path / "cut"), state_of(tmp_path / "whole"), rtol=0, atol=0, equal_nan=True
     )
     assert log_of(tmp_path / "cut")[-1] == log_of(tmp_path / "whole")[-1]
+
+
+class RunOutOfMemory(Callback):
+    """Memory runs out in the backward pass of the first micro-batch, at its last gradient."""
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        first = next(p for p in trainer.model.parameters() if p.requires_grad)
+        handle = first.register_hook(lambda _: self._fail(handle))
+
+    def _fail(self, handle: Any) -> None:
+        handle.remove()
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+def test_a_run_out_of_memory_is_the_run_with_smaller_micro_batches(
+    tmp_path: Path, folder: Path
+) -> None:
+    train(config(folder), tmp_path / "short", RunOutOfMemory())
+    train(config(folder, training={"micro_batch_size": 2}), tmp_path / "small")
+
+    torch.testing.assert_close(
+        state_of(tmp_path / "short"), state_of(tmp_path / "small"), rtol=0, atol=0, equal_nan=True
+    )
+    assert json.loads((tmp_path / "short" / "result.json").read_text())["micro_batch_size"] == 2
 
 
 def test_an_evaluation_alone_gives_what_training_measured_at_every_batch_size(

@@ -279,6 +279,28 @@ def test_an_error_of_one_process_is_the_error_of_all(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "taken").iterdir()] == ["file"]
 
 
+def test_a_process_out_of_memory_ends_the_run_and_names_the_cure(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It cannot be waited for in the exchange of gradients; the other must not hang either."""
+    step = Trainer.train_step
+
+    def short(self: Trainer, batch: Any) -> None:
+        if (rank(), self.state.step) == (1, 2):
+            self.model.forward = lambda _: torch.empty(2**60, dtype=torch.uint8)
+        step(self, batch)
+
+    def work(_: int) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Trainer, "train_step", short)
+            train(SETTINGS, tmp_path / "run")
+
+    codes = fork_ranks(2, work)
+
+    assert codes == [1, 1]
+    assert "--resume RUN --set training.micro_batch_size=N" in capfd.readouterr().err
+
+
 def test_rows_of_uneven_shards_are_joined_in_the_order_of_the_ranks(tmp_path: Path) -> None:
     def work(number: int) -> None:
         with process_group(CPU):

@@ -179,6 +179,36 @@ def test_micro_batches_add_up_to_the_batch(
     assert parts == pytest.approx(whole, rel=1e-4)
 
 
+class RunOutOfMemory(Callback):
+    """Memory runs out in the backward pass of the first micro-batch, at its last gradient."""
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        first = next(p for p in trainer.model.parameters() if p.requires_grad)
+        handle = first.register_hook(lambda _: self._fail(handle))
+
+    def _fail(self, handle: Any) -> None:
+        handle.remove()
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+@pytest.mark.parametrize("model", ["plain", "dense"])
+@pytest.mark.parametrize("loss", ["cross_entropy+dice", "border"])
+def test_a_run_out_of_memory_is_the_run_with_smaller_micro_batches(
+    tmp_path: Path, folder: Path, registry: Registry, model: str, loss: str
+) -> None:
+    settings = config(folder, model={"name": model}, task={"loss": loss})
+    smaller = config(
+        folder, model={"name": model}, task={"loss": loss}, training={"micro_batch_size": 2}
+    )
+
+    train(settings, tmp_path / "short", registry, RunOutOfMemory())
+    train(smaller, tmp_path / "small", registry)
+
+    torch.testing.assert_close(
+        state_of(tmp_path / "short"), state_of(tmp_path / "small"), rtol=0, atol=0, equal_nan=True
+    )
+
+
 def test_every_batch_size_gives_the_same_scores(
     tmp_path: Path, folder: Path, registry: Registry
 ) -> None:

@@ -11,6 +11,7 @@
     ├── PluginCodeError           exit 1  a plugin's code raised; names its distribution
     ├── CheckpointError           exit 1  no checkpoint that verifies
     ├── NonFiniteError            exit 1  a loss or gradient became NaN or infinite
+    ├── DeviceMemoryError         exit 1  one image is too much for the memory of the device
     ├── StorageError              exit 74 a disk that is full, read-only or failing
     └── StoppedError              exit 75 stopped by a signal; the run can be resumed
 
@@ -95,6 +96,10 @@ class CheckpointError(ZooError):
 
 class NonFiniteError(ZooError):
     """A loss or gradient became NaN or infinite; names the step and its samples."""
+
+
+class DeviceMemoryError(ZooError):
+    """The memory of the device has run out, and smaller micro-batches cannot help."""
 
 
 class StorageError(ZooError):

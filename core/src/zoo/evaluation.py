@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -16,6 +17,7 @@ import torch
 from zoo.devices import autocast
 from zoo.distributed import gather_objects, sum_over_ranks
 from zoo.errors import DataError, ZooError
+from zoo.memory import MicroBatchSize
 from zoo.structures import SampleKey
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from zoo.data import Dataset, Transforms
     from zoo.metrics import Metric
-    from zoo.structures import Batch, LossSum
+    from zoo.structures import Batch, LossSum, Step
     from zoo.tasks import Task
 
 Plan = Sequence[Sequence[SampleKey]]
@@ -51,6 +53,7 @@ def evaluate(  # noqa: PLR0913  (what a run is made of)
     precision: str = "fp32",
     split: str = "val",
     metrics: Mapping[str, Metric] | None = None,
+    micro_batch: MicroBatchSize | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, float]:
     """The losses and metrics of a model on a split; its train and eval modes stay as they were.
@@ -67,6 +70,8 @@ def evaluate(  # noqa: PLR0913  (what a run is made of)
         split: its name, for the task's metrics and for messages.
         metrics: what to compute; read more from them afterwards (``per_class``, ``matrix``): they
             hold the sums over all processes then.
+        micro_batch: how many images of a batch go through the model at once, and tells when
+            memory is short; default: as many as fit.
         progress: called with the images done and planned in this process, after each batch.
 
     Returns:
@@ -75,6 +80,7 @@ def evaluate(  # noqa: PLR0913  (what a run is made of)
 
     Raises:
         DataError: the split is empty.
+        DeviceMemoryError: there is no memory for a single image.
         ZooError: an image was counted twice or not at all.
     """
     if len(dataset) == 0:
@@ -82,17 +88,22 @@ def evaluate(  # noqa: PLR0913  (what a run is made of)
     metrics = dict(task.metrics(split) if metrics is None else metrics)
     for metric in metrics.values():
         metric.to(device)
+    micro_batch = micro_batch or MicroBatchSize(device)
     losses = _LossSums()
+
+    def forward(batch: Batch, start: int, stop: int) -> tuple[Batch, Step]:
+        part = transforms.batch(batch.rows(start, stop).to(device))
+        return part, task.step(model, part)
+
     seen = torch.zeros(len(dataset), dtype=torch.int32, device=device)
     planned, done = sum(len(keys) for keys in plan), 0
     with evaluating(model), torch.inference_mode(), autocast(device, precision):
         for batch in loader.batches(plan):
-            batch = transforms.batch(batch.to(device))  # noqa: PLW2901
-            step = task.step(model, batch)
-            losses.add(step.losses)
-            seen.index_add_(0, batch.ids, torch.ones_like(batch.ids, dtype=seen.dtype))
-            for metric in metrics.values():
-                metric.update(step.predictions, batch)
+            for part, step in micro_batch.run(partial(forward, batch), len(batch)):
+                losses.add(step.losses)
+                seen.index_add_(0, part.ids, torch.ones_like(part.ids, dtype=seen.dtype))
+                for metric in metrics.values():
+                    metric.update(step.predictions, part)
             done += len(batch)
             if progress is not None:
                 progress(done, planned)

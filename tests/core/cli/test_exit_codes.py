@@ -17,6 +17,7 @@ from zoo.errors import (
     UnknownNameError,
 )
 
+LESS = "Use a smaller --batch-size or --image-size, or --precision bf16.\n"
 BUG = "This looks like a bug. Run again with --debug to see where it happened.\n"
 
 
@@ -46,6 +47,11 @@ def raising(error: BaseException):
         (OSError(errno.EDQUOT, "Quota exceeded"), 74, "Error: Quota exceeded\n"),
         (ValueError("one\ntwo"), 1, f"Error: ValueError: one\n{BUG}"),
         (ValueError(), 1, f"Error: ValueError\n{BUG}"),
+        (
+            type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory. Tried.\nMore"),
+            1,
+            f"Error: CUDA out of memory. Tried.\n{LESS}",
+        ),
         (MemoryError("much"), 1, f"Error: MemoryError: much\n{BUG}"),
         (SystemExit(3), 3, ""),
         (SystemExit("text"), 1, "text\n"),

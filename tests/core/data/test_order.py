@@ -176,6 +176,57 @@ def test_copies_share_a_batch_and_no_pair() -> None:
     assert all(first.index != second.index for first, second in pairs)
 
 
+RATIOS = np.random.default_rng(0).choice([0.5, 0.75, 1.0, 4 / 3, 1.5], size=101)
+
+
+@given(length=LENGTHS, batch_size=BATCH_SIZES, epoch=st.integers(0, 3))
+def test_batches_of_similar_ratios_have_every_image_once(
+    length: int, batch_size: int, epoch: int
+) -> None:
+    ratios = RATIOS[:length]
+
+    plan = epoch_batches(length, seed=0, epoch=epoch, batch_size=batch_size, ratios=ratios)
+
+    sizes = [len(batch) for batch in plan]
+    mixed = sum(len(set(ratios[ids(batch)])) > 1 for batch in plan)
+    assert sorted(index for batch in plan for index in ids(batch)) == list(range(length))
+    assert max(sizes) - min(sizes) <= 1
+    assert mixed < len(set(ratios))
+
+
+@given(batch_size=st.sampled_from([16, 32]), world=WORLDS, pairs=st.booleans())
+def test_processes_share_the_batches_of_similar_ratios(
+    batch_size: int, world: int, pairs: bool
+) -> None:
+    options = {"batch_size": batch_size, "pairs": pairs, "ratios": RATIOS}
+
+    parts = shares(101, world, **options)
+
+    assert joined(parts) == joined(shares(101, 1, **options))
+
+
+def test_the_order_of_batches_of_similar_ratios_is_drawn_for_each_epoch() -> None:
+    plans = [
+        epoch_batches(101, seed=seed, epoch=epoch, batch_size=4, ratios=RATIOS)
+        for seed, epoch in ((0, 0), (0, 1), (1, 0))
+    ]
+
+    first, later, seeded = (list(map(ids, plan)) for plan in plans)
+    assert len({tuple(map(tuple, plan)) for plan in (first, later, seeded)}) == 3
+    assert {frozenset(batch) for batch in first} != {frozenset(batch) for batch in later}
+    means = np.array([RATIOS[batch].mean() for batch in first])
+    assert 0.3 < (np.diff(means) > 0).mean() / (np.diff(means) != 0).mean() < 0.7
+
+
+def test_copies_of_an_image_stay_in_one_batch_of_similar_ratios() -> None:
+    plan = epoch_batches(99, seed=0, epoch=0, batch_size=9, repeats=3, ratios=RATIOS[:99])
+
+    drawn = [set(ids(batch)) for batch in plan]
+
+    assert sum(map(len, drawn)) == 33
+    assert all(len(RATIOS[list(batch)]) == 3 for batch in drawn)
+
+
 def test_weights_draw_the_classes_equally_often() -> None:
     labels = np.array([0] * 90 + [1] * 9 + [2])
     weights = 1 / np.bincount(labels)[labels]

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from torch import nn
 
 from zoo.checkpoint import save_best
 from zoo.config import DataConfig
@@ -18,6 +19,8 @@ from zoo.errors import DataError
 from zoo.inference import ModelRecord, load_run
 from zoo.registry import default_registry
 from zoo.runs import RunFolder
+from zoo.structures import Batch, Step
+from zoo.tasks import ClassificationTask
 from zoo.workflows import evaluate
 
 Zoo = Callable[..., tuple[int, str, str]]
@@ -39,6 +42,26 @@ def test_no_figure_depends_on_the_batch_size(tiny_run: Path, batch_size: int) ->
     result = evaluate(tiny_run, batch_size=batch_size, precision="fp32")
 
     assert result.metrics == pytest.approx(expected, rel=1e-6)
+
+
+def test_an_evaluation_goes_on_with_as_many_images_as_fit(
+    tiny_run: Path, monkeypatch: pytest.MonkeyPatch, zoo: Zoo
+) -> None:
+    expected = evaluate(tiny_run, precision="fp32").metrics
+    step = ClassificationTask.step
+
+    def short(self: ClassificationTask, model: nn.Module, batch: Batch) -> Step:
+        if len(batch) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return step(self, model, batch)
+
+    monkeypatch.setattr(ClassificationTask, "step", short)
+
+    code, out, err = zoo("eval", tiny_run, "--precision", "fp32", "--device", "cpu", "--json")
+
+    assert code == 0
+    assert json.loads(out)["metrics"] == pytest.approx(expected, rel=1e-6)
+    assert err.count("not the memory for 5 images at once: 2 at a time from here on") == 1
 
 
 def test_another_checkpoint_is_scored_when_it_is_asked_for(tiny_run: Path) -> None:

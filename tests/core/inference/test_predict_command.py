@@ -3,12 +3,17 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from PIL import Image
+from torch import nn
 
 from zoo.data import decode_image
 from zoo.errors import DataError
+from zoo.structures import Batch
+from zoo.tasks import ClassificationTask
 from zoo.workflows import collect_images
 
 Zoo = Callable[..., tuple[int, str, str]]
@@ -90,6 +95,25 @@ def test_only_so_many_classes_are_named(tiny_run: Path, album: Path, zoo: Zoo) -
     _, out, _ = zoo("predict", tiny_run, album / "red.png", "--top-k", 1)
 
     assert out.split()[1:] == ["rot", "100.0", "%"]
+
+
+def test_as_many_images_as_fit_are_answered_at_once(
+    tiny_run: Path, album: Path, zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, expected, _ = zoo("predict", tiny_run, album)
+    predict = ClassificationTask.predict
+
+    def short(self: ClassificationTask, model: nn.Module, batch: Batch) -> list[Any]:
+        if len(batch) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return predict(self, model, batch)
+
+    monkeypatch.setattr(ClassificationTask, "predict", short)
+
+    code, out, err = zoo("predict", tiny_run, album)
+
+    assert (code, out) == (0, expected)
+    assert err.count("not the memory for 4 images at once: 1 at a time from here on") == 1
 
 
 def test_json_is_one_document_alone_on_stdout(tiny_run: Path, album: Path, zoo: Zoo) -> None:

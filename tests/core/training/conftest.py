@@ -16,6 +16,7 @@ from zoo.config import Layer, RunConfig, resolve
 from zoo.data import Loader, epoch_batches, evaluation_batches
 from zoo.data._resident import Resident
 from zoo.evaluation import evaluate
+from zoo.memory import MicroBatchSize
 from zoo.runs import RunFolder
 from zoo.tasks import ClassificationTask
 from zoo.training import Callback, Destination, Trainer, TrainingData, seed_everything
@@ -82,7 +83,9 @@ def build_trainer(
     seed_everything(config.training.seed)
     network = model()
 
-    def validate(scored: nn.Module, progress: Callable[[int, int], None]) -> Mapping[str, float]:
+    def validate(
+        scored: nn.Module, progress: Callable[[int, int], None], micro_batch: MicroBatchSize
+    ) -> Mapping[str, float]:
         return evaluate(
             scored,
             task,
@@ -92,6 +95,7 @@ def build_trainer(
             transforms=transforms["val"],
             device=CPU,
             precision=precision,
+            micro_batch=micro_batch,
             progress=progress,
         )
 

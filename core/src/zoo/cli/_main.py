@@ -19,6 +19,7 @@ from zoo.errors import StorageError, ZooError
 
 FAILED, INTERRUPTED = 1, 130
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+_LESS_MEMORY = "Use a smaller --batch-size or --image-size, or --precision bf16."
 _BUG = "This looks like a bug. Run again with --debug to see where it happened."
 
 
@@ -76,12 +77,19 @@ def _explain(error: BaseException) -> int:
                 print_message(error.code)
             return error.code if isinstance(error.code, int) else FAILED
         case _:
-            lines = str(error).strip().splitlines() or [""]
-            cause, cure, code = f"{type(error).__name__}: {lines[0]}".strip(": "), _BUG, FAILED
+            (cause, cure), code = _explain_unknown(error), FAILED
     print_message(f"Error: {cause}")
     if cure:
         print_message(cure)
     return code
+
+
+def _explain_unknown(error: BaseException) -> tuple[str, str]:
+    """Cause and cure of what nobody has foreseen; memory may run out anywhere."""
+    name, line = type(error).__name__, (str(error).strip().splitlines() or [""])[0]
+    if name == "OutOfMemoryError":  # torch's, which may not be loaded here
+        return line, _LESS_MEMORY
+    return f"{name}: {line}".strip(": "), _BUG
 
 
 def _explain_usage(error: click.ClickException) -> int:

@@ -78,6 +78,8 @@ class DataConfig(Section):
     """Whether a registered data set that is not here may be fetched."""
     sampling: Literal["shuffle", "balanced"] = "shuffle"
     """"balanced" draws every class equally often."""
+    group_by_ratio: bool = True
+    """Training batches hold images of similar width by height, where boxes lie in files."""
     repeats: PositiveInt = 1
     """Copies of a sample in an epoch, each augmented anew (repeated augmentation)."""
     cache: Literal["auto", "memory", "none"] = "auto"
@@ -141,7 +143,7 @@ class TrainingConfig(Section):
     batch_size: PositiveInt = 32
     """Images per optimizer step over all processes."""
     micro_batch_size: PositiveInt | None = None
-    """Images per forward pass on one device; default: the whole share."""
+    """Images per forward pass on one device; default: the whole share.  Less where memory ends."""
     max_steps: PositiveInt | None = None
     """Steps after which training ends."""
     time_limit_s: Positive | None = None

@@ -135,6 +135,7 @@ def _boxed_split(
         classes=classes,
         channels=channels,
         objects=objects,
+        sizes_px=sizes,
         bad_boxes=bad,
         faults={image.name: image.fault for image in images if image.fault},
         unreadable=unreadable,

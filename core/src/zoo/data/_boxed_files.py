@@ -71,6 +71,7 @@ class BoxedFiles(FileDataset):
 
     Attributes:
         objects: of each image; none are good data as well.
+        sizes_px: height and width of each image, (0, 0) where they are not known.
         bad_boxes: what is wrong with boxes.
         faults: what is wrong with annotations of which nothing can be used, by the image's name.
         unreadable: what is wrong with images, by name.
@@ -80,6 +81,7 @@ class BoxedFiles(FileDataset):
     truth_word: ClassVar[str] = "set of boxes"
 
     objects: Sequence[Objects]
+    sizes_px: Sequence[tuple[int, int]]
     bad_boxes: Sequence[BadBox] = ()
     faults: Mapping[str, str] = field(default_factory=dict)
     unreadable: Mapping[str, str] = field(default_factory=dict)
@@ -118,6 +120,7 @@ class BoxedFiles(FileDataset):
             names=names,
             sizes_bytes=[self.sizes_bytes[index] for index in chosen],
             objects=[self.objects[index] for index in chosen],
+            sizes_px=[self.sizes_px[index] for index in chosen],
             bad_boxes=[bad for bad in self.bad_boxes if bad.image in kept],
             faults={name: cause for name, cause in self.faults.items() if name in kept},
             unreadable={name: cause for name, cause in self.unreadable.items() if name in kept},

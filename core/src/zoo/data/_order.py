@@ -18,6 +18,9 @@ from zoo.structures import SampleKeys
 
 Numbers = NDArray[np.int64]
 
+_GROUPS_PER_OCTAVE = 3
+"""Ratios of width to height from 0.89 to 1.12 are of one group, those up to 1.41 of the next."""
+
 
 class Plan(Sequence[SampleKeys]):
     """Batches of sample keys; a slice of a plan is a plan.
@@ -55,6 +58,7 @@ def epoch_batches(  # noqa: PLR0913  (all that an epoch depends on)
     batch_size: int,
     repeats: int = 1,
     weights: ArrayLike | None = None,
+    ratios: ArrayLike | None = None,
     rank: int = 0,
     world: int = 1,
     pairs: bool = False,
@@ -74,6 +78,9 @@ def epoch_batches(  # noqa: PLR0913  (all that an epoch depends on)
         repeats: copies of each image drawn, in one batch where they fit (repeated augmentation,
             Hoffer 2020, arXiv:1901.09335): ``length / repeats`` images are drawn in an epoch.
         weights: (length,) how often each image is drawn, relatively; None draws each once.
+        ratios: (length,) width by height of each image; a batch then holds images of one group of
+            similar ratios, so that little is padded, but for the one batch where two groups meet.
+            Which images of a group meet, and the order of the batches, are drawn for each epoch.
         rank: this process.
         world: number of processes.
         pairs: keep neighbours 2i and 2i+1 of a batch together, for mixing: the shares of the
@@ -86,6 +93,9 @@ def epoch_batches(  # noqa: PLR0913  (all that an epoch depends on)
     least = max(least_per_rank, 2 if pairs else 1) * world
     _check_sizes(length, batch_size, least, world)
     indices, copies = _epoch_stream(length, seed, epoch, repeats, weights)
+    if ratios is not None:
+        order = np.argsort(_ratio_groups(ratios)[indices], kind="stable")
+        indices, copies = indices[order], copies[order]
     sizes = _even_parts(length, min(-(-length // batch_size), length // least))
     if repeats > 1:
         indices, copies = _keep_copies_apart(indices, copies, sizes)
@@ -93,6 +103,9 @@ def epoch_batches(  # noqa: PLR0913  (all that an epoch depends on)
     starts = stops - sizes
     share = _pair_share if pairs else _share
     bounds = [share(start, stop, rank, world) for start, stop in zip(starts, stops, strict=True)]
+    if ratios is not None:
+        order = np.argsort(hash_words(seed, "batches", epoch, np.arange(len(sizes))), kind="stable")
+        bounds = [bounds[number] for number in order]
     keys = SampleKeys(np.stack([np.full_like(indices, epoch), indices, copies], axis=1), seed)
     return Plan(keys, np.array(bounds, dtype=np.int64).reshape(-1, 2))
 
@@ -169,6 +182,12 @@ def _draw_weighted(
     indices = shuffled[chosen]
     copies = np.arange(drawn) - np.searchsorted(chosen, chosen)
     return indices, copies
+
+
+def _ratio_groups(ratios: ArrayLike) -> Numbers:
+    """(length,) number of each image's group, rising with its ratio."""
+    groups = np.round(_GROUPS_PER_OCTAVE * np.log2(np.asarray(ratios, dtype=np.float64)))
+    return groups.astype(np.int64)
 
 
 def _keep_copies_apart(

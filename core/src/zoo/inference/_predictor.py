@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from zoo.data import decode_image
 from zoo.devices import autocast
 from zoo.errors import DataError
+from zoo.memory import MicroBatchSize
 from zoo.structures import Batch, Sample, SampleKey, SampleKeys
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Predictor:
 
     Attributes:
         transforms: the evaluation preprocessing of the weights, in both stages.
+        micro_batch: how many images go through the model at once; fewer once memory ran out.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Predictor:
         self.record = record
         self.device = device
         self.precision = precision
+        self.micro_batch = MicroBatchSize(device)
         self.transforms = task.transforms("val", record.input, seed=0, **record.transforms)
 
     @property
@@ -107,7 +110,17 @@ class Predictor:
         return sample
 
     def answers(self, prepared: Sequence[Sample]) -> list[Any]:
-        """The task's answers for images from ``prepare``; those of one size in one forward pass."""
+        """The task's answers for images from ``prepare``; those of one size in one forward pass.
+
+        Raises:
+            DeviceMemoryError: there is no memory for a single image.
+        """
+        parts = self.micro_batch.run(
+            lambda start, stop: self._answers(prepared[start:stop]), len(prepared)
+        )
+        return [answer for part in parts for answer in part]
+
+    def _answers(self, prepared: Sequence[Sample]) -> list[Any]:
         with torch.inference_mode(), autocast(self.device, self.precision):
             # Images of several sizes come to one size only in the batch stage, if at all.
             parts = [self.transforms.batch(part.to(self.device)) for part in _batches(prepared)]

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 class JsonLines(Callback):
     """Writes ``metrics.jsonl``.
 
-    A line is an object with ``event`` ("step" or "epoch"), ``step``, ``epoch``, ``images``,
-    ``learning_rate``, the metrics by name (``"train/loss"``; null where one is not finite), and
-    ``timing``.  ``pandas.read_json(path, lines=True)`` reads it.
+    A line is an object with ``event`` ("step", "epoch" or "message"), ``step``, ``epoch``,
+    ``images``, ``learning_rate``, the metrics by name (``"train/loss"``; null where one is not
+    finite) or the ``message``, and ``timing``.  ``pandas.read_json(path, lines=True)`` reads it.
 
     Args:
         path: of the file; it is made when training starts.
@@ -49,13 +49,17 @@ class JsonLines(Callback):
 
     def on_log(self, trainer: Trainer, progress: Progress, metrics: Mapping[str, float]) -> None:
         """Write the line of a step."""
-        self._write("step", progress, metrics)
+        self._write("step", progress, _finite(metrics))
 
     def on_epoch_end(
         self, trainer: Trainer, progress: Progress, metrics: Mapping[str, float]
     ) -> None:
         """Write the line of an epoch."""
-        self._write("epoch", progress, metrics)
+        self._write("epoch", progress, _finite(metrics))
+
+    def on_message(self, trainer: Trainer, message: str) -> None:
+        """Write the line of what a person should know."""
+        self._write("message", trainer.progress, {"message": message})
 
     def on_fit_end(self, trainer: Trainer, result: FitResult) -> None:
         """Flush the log to the disk and close it."""
@@ -82,7 +86,7 @@ class JsonLines(Callback):
             finally:
                 os.close(descriptor)
 
-    def _write(self, event: str, progress: Progress, metrics: Mapping[str, float]) -> None:
+    def _write(self, event: str, progress: Progress, values: Mapping[str, Any]) -> None:
         if self._descriptor is None:
             raise RuntimeError("the log is closed: on_fit_start opens it")
         line = {
@@ -91,7 +95,7 @@ class JsonLines(Callback):
             "epoch": progress.epoch,
             "images": progress.images,
             "learning_rate": progress.learning_rate,
-            **{name: _finite(value) for name, value in metrics.items()},
+            **values,
             "timing": self._clock.read(progress),
         }
         content = (json.dumps(line, allow_nan=False) + "\n").encode()
@@ -139,5 +143,5 @@ def _whole_lines(descriptor: int, *, limit: int) -> int:
     return 0
 
 
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: float(of) if math.isfinite(of) else None for name, of in metrics.items()}

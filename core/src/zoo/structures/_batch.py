@@ -151,6 +151,8 @@ class Batch:
 
     def rows(self, start: int, stop: int) -> Batch:
         """Images ``start`` to ``stop`` as a batch: a micro-batch, or one rank's share."""
+        if stop - start >= len(self):
+            return self
         part = slice(start, stop)
         return Batch(
             images=self.images[part],

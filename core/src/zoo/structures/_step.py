@@ -43,6 +43,14 @@ class Step:
     losses: Mapping[str, LossSum]
     predictions: Any
 
+    def detached(self) -> Step:
+        """The same without the graph that its losses hold on to."""
+        losses = {
+            name: LossSum(loss.total.detach(), loss.count, loss.weight)
+            for name, loss in self.losses.items()
+        }
+        return Step(losses, self.predictions)
+
 
 def _count_of(name: str, counts: Mapping[str, Tensor | float]) -> Tensor | float:
     """The count of a loss among those that a task gives before the forward pass."""

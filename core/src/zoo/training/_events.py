@@ -87,6 +87,7 @@ class FitResult:
         best: the monitored metric's best value, None before the first evaluation.
         best_epoch: in which it was reached.
         metrics: of the last evaluation.
+        micro_batch_size: images of a forward pass on one device at the end; None, the whole share.
     """
 
     reason: str
@@ -97,3 +98,4 @@ class FitResult:
     best_epoch: int | None
     metrics: Mapping[str, float]
     elapsed_s: float
+    micro_batch_size: int | None = None

@@ -68,12 +68,19 @@ class FusedOptimizer(ABC):
         self.grad_scale: Tensor | None = None
 
     def step(self) -> None:
-        """Update every parameter that has a gradient."""
+        """Update every parameter that has a gradient.
+
+        All memory is allocated before the first update, so that a step for which there is not
+        enough has changed nothing.
+        """
         with torch.no_grad():
-            for group in self.param_groups:
-                parameters = [p for p in group["params"] if p.grad is not None]
+            learning = [[p for p in g["params"] if p.grad is not None] for g in self.param_groups]
+            new = {p: self._new_state(p) for ps in learning for p in ps if p not in self.state}
+            self.state |= new
+            for group, parameters in zip(self.param_groups, learning, strict=True):
                 if parameters:
-                    self._update(parameters, [p.grad for p in parameters], group)
+                    is_first = all(parameter in new for parameter in parameters)
+                    self._update(parameters, [p.grad for p in parameters], group, is_first=is_first)
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -82,7 +89,13 @@ class FusedOptimizer(ABC):
                 parameter.grad = None
 
     @abstractmethod
-    def _update(self, parameters: list[Tensor], gradients: list[Tensor], group: Any) -> None:
+    def _new_state(self, parameter: Tensor) -> dict[str, Tensor]:
+        """What is remembered of a parameter, before its first update."""
+
+    @abstractmethod
+    def _update(
+        self, parameters: list[Tensor], gradients: list[Tensor], group: Any, *, is_first: bool
+    ) -> None:
         """Run the kernel on one group."""
 
 
@@ -103,19 +116,20 @@ class FusedSgd(FusedOptimizer):
             "dampening": dampening,
         }
 
-    def _update(self, parameters: list[Tensor], gradients: list[Tensor], group: Any) -> None:
-        buffers: list[Tensor] = []
-        is_first = not any(parameter in self.state for parameter in parameters)
-        if self._options["momentum"]:
-            for parameter in parameters:
-                if parameter not in self.state:
-                    # Zeros, where torch.optim has empty memory: a gated first step leaves them.
-                    self.state[parameter] = {"momentum_buffer": torch.zeros_like(parameter)}
-            buffers = [self.state[parameter]["momentum_buffer"] for parameter in parameters]
+    def _new_state(self, parameter: Tensor) -> dict[str, Tensor]:
+        if not self._options["momentum"]:
+            return {}
+        # Zeros, where torch.optim has empty memory: a gated first step leaves them.
+        return {"momentum_buffer": torch.zeros_like(parameter)}
+
+    def _update(
+        self, parameters: list[Tensor], gradients: list[Tensor], group: Any, *, is_first: bool
+    ) -> None:
+        states = [self.state[p] for p in parameters] if self._options["momentum"] else []
         torch._fused_sgd_(
             parameters,
             gradients,
-            buffers,
+            [state["momentum_buffer"] for state in states],
             weight_decay=group["weight_decay"],
             lr=group["lr"],
             maximize=False,
@@ -138,14 +152,16 @@ class FusedAdam(FusedOptimizer):
         self._options: dict[str, Any] = {"beta1": betas[0], "beta2": betas[1], "eps": eps}
         self._kernel = torch._fused_adamw_ if decoupled else torch._fused_adam_
 
-    def _update(self, parameters: list[Tensor], gradients: list[Tensor], group: Any) -> None:
-        for parameter in parameters:
-            if parameter not in self.state:
-                self.state[parameter] = {
-                    "step": torch.zeros((), device=parameter.device),
-                    "exp_avg": torch.zeros_like(parameter),
-                    "exp_avg_sq": torch.zeros_like(parameter),
-                }
+    def _new_state(self, parameter: Tensor) -> dict[str, Tensor]:
+        return {
+            "step": torch.zeros((), device=parameter.device),
+            "exp_avg": torch.zeros_like(parameter),
+            "exp_avg_sq": torch.zeros_like(parameter),
+        }
+
+    def _update(
+        self, parameters: list[Tensor], gradients: list[Tensor], group: Any, *, is_first: bool
+    ) -> None:
         states = [self.state[p] for p in parameters]
         steps = [state["step"] for state in states]
         torch._foreach_add_(steps, 1)

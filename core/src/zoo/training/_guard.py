@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +39,7 @@ class NonFiniteGuard:
         self._buffers = list(model.buffers())
         self._copies = [buffer.clone() for buffer in self._buffers]
         self._bad_step = torch.zeros((), dtype=torch.int64, device=device)
-        self._recent: deque[tuple[int, SampleKeys]] = deque(maxlen=_READ_EVERY + 1)
+        self._recent: dict[int, SampleKeys] = {}
         gated = getattr(optimizer, "_step_supports_amp_scaling", False)
         self._read_every = _READ_EVERY if device.type == "cuda" and gated else 1
 
@@ -48,6 +47,11 @@ class NonFiniteGuard:
         """Copy the buffers."""
         if self._buffers:
             torch._foreach_copy_(self._copies, self._buffers)
+
+    def undo_forward(self) -> None:
+        """Put the buffers back."""
+        if self._buffers:
+            torch._foreach_copy_(self._buffers, self._copies)
 
     def before_update(self, norm: Tensor, step: int, keys: SampleKeys) -> None:
         """Gate the update that follows.
@@ -60,7 +64,8 @@ class NonFiniteGuard:
         Raises:
             NonFiniteError: where the flag is read at each step.
         """
-        self._recent.append((step, keys))
+        self._recent[step] = keys
+        self._recent.pop(step - _READ_EVERY - 1, None)
         if self._scaler.is_enabled():
             self._restore_buffers_if(~torch.isfinite(norm))
         elif self._read_every > 1:
@@ -92,9 +97,9 @@ class NonFiniteGuard:
         """
         bad_step = int(self._bad_step)
         if self._scaler.is_enabled() and self._scaler.get_scale() < 1:
-            bad_step = self._recent[-1][0]
+            bad_step = max(self._recent)
         if bad_step:
-            indices = next(k.indices for step, k in self._recent if step == bad_step)
+            indices = self._recent[bad_step].indices
             listed = ", ".join(map(str, indices[:16])) + (", ..." if len(indices) > 16 else "")
             raise NonFiniteError(
                 f"the gradient became NaN or infinite at step {bad_step}"

@@ -13,13 +13,14 @@ from torch.nn.parallel import DistributedDataParallel
 from zoo.config import RunConfig
 from zoo.data import BatchTransform, Loader
 from zoo.distributed import world_size
+from zoo.memory import MicroBatchSize
 from zoo.runs import RunFolder
 from zoo.structures import Batch, SampleKey, Step
 from zoo.tasks import Task
 from zoo.training._state import RunState
 
-Validate = Callable[[nn.Module, Callable[[int, int], None]], Mapping[str, float]]
-"""Scores a model on the held-out split: ``validate(model, progress(done, total))``."""
+Validate = Callable[[nn.Module, Callable[[int, int], None], MicroBatchSize], Mapping[str, float]]
+"""Scores a model on the held-out split: ``validate(model, progress(done, total), micro_batch)``."""
 
 
 @dataclass(frozen=True)

@@ -59,16 +59,17 @@ class RunningMetrics:
         self._device = device
 
     def update(self, step: Step, batch: Batch) -> None:
-        """Add a (micro-)batch; nothing here waits for the device."""
+        """Add a (micro-)batch, detached; nothing here waits for the device."""
         for name, loss in step.losses.items():
-            self._running(name, loss.weight).append(loss.total.detach(), loss.count)
+            self._running(name, loss.weight).append(loss.total, loss.count)
         for metric in self._metrics.values():
             metric.update(step.predictions, batch)
 
     def compute(self) -> dict[str, float]:
         """The values over all processes; waits for the device, and every rank must call it."""
         means = {}
-        for name, running in self._losses.items():
+        # In one order on every rank, and after a resume, which has read them by name.
+        for name, running in sorted(self._losses.items()):
             total, count = sum_over_ranks(running.all_sums().clone())
             means[name] = float(total / count)
         values = {"loss": sum(self._losses[name].weight * mean for name, mean in means.items())}

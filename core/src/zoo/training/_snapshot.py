@@ -51,6 +51,7 @@ def capture(trainer: Trainer) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "metrics": dict(trainer.last_metrics),
         "schedule": trainer.schedule.state_dict(),
         "scaler": trainer.scaler.state_dict(),
+        "memory": trainer.memory.state_dict(),
         "callbacks": {name: c.state_dict() for name, c in _by_name(trainer.callbacks).items()},
         "random": [part["values"] for part in everyone],
         "record": trainer.describe_weights(),
@@ -91,6 +92,7 @@ def _restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
     trainer.schedule.load_state_dict(values["schedule"])
     if trainer.scaler.is_enabled():
         trainer.scaler.load_state_dict(values["scaler"])
+    trainer.memory.load_state_dict(values.get("memory", {}))
     for name, callback in _by_name(trainer.callbacks).items():
         if name in values["callbacks"]:
             callback.load_state_dict(values["callbacks"][name])
@@ -178,9 +180,7 @@ def restore_random(
     tensors: Mapping[str, Tensor], values: Mapping[str, Any], device: torch.device
 ) -> None:
     """Put back what ``random_tensors`` and ``random_values`` gave."""
-    torch.set_rng_state(tensors["torch"])
-    if "cuda" in tensors and device.type == "cuda":
-        torch.cuda.set_rng_state(tensors["cuda"], device)
+    restore_generators(tensors, device)
     version, words, gauss = values["python"]
     random.setstate((version, tuple(words), gauss))
     inner = values["numpy"]["state"]
@@ -188,6 +188,13 @@ def restore_random(
     np.random.set_state(  # noqa: NPY002
         dict(values["numpy"]) | {"state": {"key": key, "pos": inner["pos"]}}
     )
+
+
+def restore_generators(tensors: Mapping[str, Tensor], device: torch.device) -> None:
+    """Put back what ``random_tensors`` gave."""
+    torch.set_rng_state(tensors["torch"])
+    if "cuda" in tensors and device.type == "cuda":
+        torch.cuda.set_rng_state(tensors["cuda"], device)
 
 
 def seed_everything(seed: int, rank: int = 0) -> None:

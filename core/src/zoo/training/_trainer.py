@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -21,7 +20,7 @@ from zoo.config import RunConfig
 from zoo.devices import autocast
 from zoo.distributed import Agreement, barrier, is_main, sum_over_ranks, world_size
 from zoo.errors import StoppedError, UnknownNameError, ZooError
-from zoo.structures import Batch, loss_weights
+from zoo.structures import Batch, Step, loss_weights
 from zoo.tasks import Task
 from zoo.training._ema import Ema
 from zoo.training._events import Callback, FitResult, Progress
@@ -35,6 +34,7 @@ from zoo.training._inputs import (
     wrap_for_processes,
 )
 from zoo.training._interrupt import Interrupt
+from zoo.training._memory import StepMemory
 from zoo.training._optimizers import build_optimizer
 from zoo.training._running import RunningMetrics
 from zoo.training._schedules import Schedule
@@ -88,6 +88,15 @@ class Trainer:
         self.ema = Ema(model, config) if self._settings.ema else None
         self.running = RunningMetrics(task.metrics("train"), device)
         self.guard = NonFiniteGuard(model, self.optimizer, self.scaler, device)
+        self.memory = StepMemory(
+            model,
+            self.optimizer,
+            self.guard,
+            self.scaler,
+            device=device,
+            micro_batch_size=self._settings.micro_batch_size,
+            message=partial(self._notify, "on_message"),
+        )
         self.state = RunState()
         self.monitor, self.monitor_mode = monitored(task, config)
         self._learning = [p for p in model.parameters() if p.requires_grad]
@@ -122,11 +131,27 @@ class Trainer:
         return self._finish()
 
     def train_step(self, batch: Batch) -> None:
-        """One optimizer step: forward, backward, clip, update."""
+        """One optimizer step: gradients, update, and what follows the weights."""
         self._set_learning_rate()
         batch = self._prepare(batch)
-        counts = self._counts_over_ranks(batch)
         self.guard.before_forward()
+        passes = self.memory.take(
+            partial(self._compute_gradients, batch, self._counts_over_ranks(batch)),
+            partial(self._update_weights, batch),
+            images=len(batch),
+        )
+        for step, micro_batch in passes:
+            self.running.update(step, micro_batch)
+        self.scaler.update()
+        self.optimizer.zero_grad()
+        if self.ema:
+            self.ema.update(self.state.step + 1)
+
+    def _compute_gradients(
+        self, batch: Batch, counts: Mapping[str, Tensor | float]
+    ) -> list[tuple[Step, Batch]]:
+        """Forward and backward, micro-batch by micro-batch."""
+        passes = []
         for micro_batch, synchronise in self._micro_batches(batch):
             with synchronise:
                 with autocast(self.device, self.precision):
@@ -135,7 +160,11 @@ class Trainer:
                 torch.autograd.backward(
                     [loss.total for loss in step.losses.values()], self.scaler.scale(weights)
                 )
-            self.running.update(step, micro_batch)
+            passes.append((step.detached(), micro_batch))
+        return passes
+
+    def _update_weights(self, batch: Batch) -> None:
+        """Check and clip the gradients, and let the optimizer use them."""
         self.scaler.unscale_(self._optimizer_of_torch)
         gradients = [p.grad for p in self._learning if p.grad is not None]
         norm = torch.stack(torch._foreach_norm(gradients)).norm()  # noqa: SLF001
@@ -143,10 +172,6 @@ class Trainer:
         if self._settings.clip_norm:
             clip_grads_with_norm_(self._learning, self._settings.clip_norm, norm, foreach=True)
         self.scaler.step(self._optimizer_of_torch)
-        self.scaler.update()
-        self.optimizer.zero_grad()
-        if self.ema:
-            self.ema.update(self.state.step + 1)
 
     @property
     def scored_model(self) -> nn.Module:
@@ -214,13 +239,7 @@ class Trainer:
         return dict(zip(counts, sums, strict=True))
 
     def _micro_batches(self, batch: Batch) -> Iterator[tuple[Batch, AbstractContextManager[None]]]:
-        size = self._settings.micro_batch_size
-        if size is None:
-            yield batch, nullcontext()
-            return
-        parts = math.ceil(len(batch) / size)
-        bounds = [len(batch) * part // parts for part in range(parts + 1)]
-        for start, stop in itertools.pairwise(bounds):
+        for start, stop in self.memory.training.bounds(len(batch)):
             last = stop == len(batch)
             yield batch.rows(start, stop), nullcontext() if last else self._without_sync()
 
@@ -279,7 +298,9 @@ class Trainer:
     def _evaluate(self) -> dict[str, float]:
         if self._validate is None:
             return {}
-        values = self._validate(self.scored_model, self._on_evaluation_progress)
+        values = self._validate(
+            self.scored_model, self._on_evaluation_progress, self.memory.evaluation
+        )
         return {f"val/{name}": value for name, value in values.items()}
 
     def _hear_evaluation(self, metrics: Mapping[str, float]) -> str | None:
@@ -330,6 +351,7 @@ class Trainer:
             best_epoch=self.state.best_epoch,
             metrics=self.last_metrics,
             elapsed_s=self.elapsed_s(),
+            micro_batch_size=self.memory.training.images,
         )
         self._notify("on_fit_end", result)
         return result

@@ -223,6 +223,7 @@ def _score(
             precision=predictor.precision,
             split=split,
             metrics=metrics,
+            micro_batch=predictor.micro_batch,
             progress=progress,
         )
 

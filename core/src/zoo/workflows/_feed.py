@@ -12,12 +12,13 @@ from zoo.data import Dataset, Loader, Source, epoch_batches, evaluation_batches
 from zoo.distributed import rank, world_size
 from zoo.errors import ConfigError
 from zoo.evaluation import evaluate
+from zoo.memory import MicroBatchSize
 from zoo.tasks import Task
 from zoo.training import TrainingData
 from zoo.workflows._plan import RunPlan
 
 _EVALUATION_BATCHES = 2
-"""An evaluation keeps no activations, so that a batch of so many training batches fits."""
+"""An evaluation keeps no activations, so that so many times the images of a pass fit."""
 
 
 class Feed:
@@ -48,6 +49,8 @@ class Feed:
         data, training = self._config.data, self._config.training
         split = self._source.splits["train"]
         weights = class_balance(split) if data.sampling == "balanced" else None
+        padded = self._transforms["train"].fill is not None
+        ratios = width_ratios(split) if data.group_by_ratio and padded else None
         return TrainingData(
             images=len(split),
             loader=self._loaders["train"],
@@ -58,6 +61,7 @@ class Feed:
                 batch_size=training.batch_size,
                 repeats=data.repeats,
                 weights=weights,
+                ratios=ratios,
                 rank=rank(),
                 world=world_size(),
                 least_per_rank=self._task.least_images,
@@ -68,17 +72,20 @@ class Feed:
 
     def validation(
         self, device: torch.device
-    ) -> Callable[[nn.Module, Callable[[int, int], None]], Mapping[str, float]]:
+    ) -> Callable[[nn.Module, Callable[[int, int], None], MicroBatchSize], Mapping[str, float]]:
         """A function that scores a model on the val split."""
-        split = self._source.splits["val"]
+        split, training = self._source.splits["val"], self._config.training
+        at_once = world_size() * (training.micro_batch_size or training.batch_size)
         plan = evaluation_batches(
             len(split),
-            batch_size=_EVALUATION_BATCHES * self._config.training.batch_size,
+            batch_size=_EVALUATION_BATCHES * min(training.batch_size, at_once),
             rank=rank(),
             world=world_size(),
         )
 
-        def validate(model: nn.Module, progress: Callable[[int, int], None]) -> Mapping[str, float]:
+        def validate(
+            model: nn.Module, progress: Callable[[int, int], None], micro_batch: MicroBatchSize
+        ) -> Mapping[str, float]:
             return evaluate(
                 model,
                 self._task,
@@ -88,6 +95,7 @@ class Feed:
                 transforms=self._transforms["val"],
                 device=device,
                 precision=self._config.machine.precision,
+                micro_batch=micro_batch,
                 progress=progress,
             )
 
@@ -97,6 +105,16 @@ class Feed:
         """End the workers."""
         for loader in self._loaders.values():
             loader.close()
+
+
+def width_ratios(split: Dataset) -> np.ndarray[tuple[int], np.dtype[np.float64]] | None:
+    """Width by height of each image; None where the data do not know it."""
+    sizes = getattr(split, "sizes_px", None)
+    if sizes is None:
+        return None
+    height, width = np.maximum(np.asarray(sizes, dtype=np.float64), 1.0).T
+    ratios: np.ndarray[tuple[int], np.dtype[np.float64]] = width / height
+    return ratios
 
 
 def class_balance(split: Dataset) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

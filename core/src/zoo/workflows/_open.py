@@ -31,15 +31,15 @@ def open_predictor(
     message: Callable[[str], None],
     task_options: Mapping[str, Any] | None = None,
 ) -> Predictor:
-    """The predictor of a run, or of a model with weights.
+    """The predictor of a run, or of a model with weights; it says when memory is short.
 
     Raises:
         UsageError: it is neither, or weights are missing; says what there is.
     """
     if isinstance(model, Predictor):
-        return model
-    if weights is not None:
-        return load_model(
+        predictor = model
+    elif weights is not None:
+        predictor = load_model(
             str(model),
             weights,
             device=device,
@@ -48,17 +48,20 @@ def open_predictor(
             registry=registry,
             message=message,
         )
-    if not is_run(model):
+    elif is_run(model):
+        predictor = load_run(
+            model,
+            checkpoint=checkpoint,
+            device=device,
+            precision=precision,
+            task_options=task_options,
+            registry=registry,
+            warn=message,
+        )
+    else:
         raise _neither(str(model), registry)
-    return load_run(
-        model,
-        checkpoint=checkpoint,
-        device=device,
-        precision=precision,
-        task_options=task_options,
-        registry=registry,
-        warn=message,
-    )
+    predictor.micro_batch.message = message
+    return predictor
 
 
 def _neither(name: str, registry: Registry) -> UsageError:

@@ -9,6 +9,7 @@ from torch import nn
 
 from zoo.data import Loader, Source, epoch_batches
 from zoo.errors import ConfigError, ZooError
+from zoo.memory import is_out_of_memory, out_of_memory
 from zoo.plugins import in_a_line, modules_of
 from zoo.structures import Batch
 from zoo.tasks import Task
@@ -28,6 +29,7 @@ def rehearse(
     Raises:
         DataError: an image cannot be read, or has not the channels that the model wants.
         ConfigError: the model cannot take such images: they are too small, say.
+        DeviceMemoryError: not even these fit.
         PluginCodeError: it fails on the images that its card says it takes.
     """
     split, seed = source.splits["train"], plan.config.training.seed
@@ -42,9 +44,11 @@ def rehearse(
             batch = transforms.batch(next(iter(loader.batches(keys[:1]))).to(device))
             task.step(model, batch)
             return batch
-    except (ZooError, torch.OutOfMemoryError):
+    except ZooError:
         raise
     except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
+        if is_out_of_memory(error):
+            raise out_of_memory(device, f"{_IMAGES} images", str(error)) from error
         raise _explain(plan, error) from error
     finally:
         model.train(learns)

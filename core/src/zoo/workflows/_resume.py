@@ -20,6 +20,7 @@ MAY_CHANGE = (
     "machine.device",
     "machine.gpus",
     "training.epochs",
+    "training.micro_batch_size",
     "training.time_limit_s",
 )
 """What a resume may be told anew."""

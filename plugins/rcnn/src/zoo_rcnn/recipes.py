@@ -127,8 +127,7 @@ def torchvision_coco() -> Layer:
     Hardware: 8 GPUs
     Result: COCO val2017: AP 0.370 with ResNet-50
     Source: torchvision, references/detection
-    Differs from the source: all of the backbone learns, there its last three stages; batches mix
-    aspect ratios, there they are grouped.
+    Differs from the source: all of the backbone learns, there its last three stages.
     """
     return {
         "model": {"norm": "frozen", "backbone_weights": "imagenet1k_v1"},
