@@ -99,9 +99,7 @@ def write_pack(
         StorageError: the disk has not the room, or fails.
     """
     splits = {split: _packable(dataset) for split, dataset in source.splits.items()}
-    first = next(iter(splits.values()))
-    if packing.image_format == "jpeg" and first.channels == 4:
-        raise DataError("JPEG keeps no transparency", "Pack 4 channels with --format raw.")
+    _check_channels(splits, packing)
     threads = workers or usable_cpus()
     tell = _count_up(sum(map(len, splits.values())), progress)
     files: dict[str, WrittenFile] = {}
@@ -110,23 +108,11 @@ def write_pack(
         check_free_space(folder, sum(_expected_bytes(of, packing) for of in splits.values()))
         for split, dataset in splits.items():
             pack = partial(pack_sample, dataset, packing=packing)
-            samples = _in_order(pool, pack, len(dataset), threads)
-            found, own = _write_split(folder, split, dataset, map(tell, samples))
+            samples = map(tell, _in_order(pool, pack, len(dataset), threads))
+            found, own = _write_split(folder, split, dataset, samples)
             files |= found
             copied += own
-        manifest = Manifest(
-            kind=next(kind for kind, of in _KINDS.items() if isinstance(first, of)),
-            image_format=packing.image_format,
-            size_px=packing.size_px,
-            quality=packing.quality if packing.image_format == "jpeg" else None,
-            channels=first.channels,
-            classes=source.classes,
-            source={
-                "name": source.name, "layout": source.layout, "fingerprint": source.fingerprint()
-            },
-            splits={split: len(dataset) for split, dataset in splits.items()},
-            files=files,
-        )  # fmt: skip
+        manifest = _manifest(source, splits, packing, files)
         write_atomically(folder / MANIFEST, manifest.text())
     return PackResult(
         output=str(output),
@@ -138,6 +124,35 @@ def write_pack(
         source_fingerprint=manifest.source["fingerprint"],
         bad_images=source.bad_images,
     )
+
+
+def _manifest(
+    source: Source,
+    splits: Mapping[str, FileDataset],
+    packing: Packing,
+    files: Mapping[str, WrittenFile],
+) -> Manifest:
+    first = next(iter(splits.values()))
+    return Manifest(
+        kind=next(kind for kind, of in _KINDS.items() if isinstance(first, of)),
+        image_format=packing.image_format,
+        size_px=packing.size_px,
+        quality=packing.quality if packing.image_format == "jpeg" else None,
+        channels=first.channels,
+        classes=source.classes,
+        source={
+            "name": source.name,
+            "layout": source.layout,
+            "fingerprint": source.fingerprint(),
+        },
+        splits={split: len(dataset) for split, dataset in splits.items()},
+        files=files,
+    )
+
+
+def _check_channels(splits: Mapping[str, FileDataset], packing: Packing) -> None:
+    if packing.image_format == "jpeg" and any(of.channels == 4 for of in splits.values()):
+        raise DataError("JPEG keeps no transparency", "Pack 4 channels with --format raw.")
 
 
 def _packable(dataset: object) -> FileDataset:

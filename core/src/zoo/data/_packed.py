@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -34,7 +34,7 @@ class Packed(FileDataset):
         file: of the images.
         blocks: the images in it.
         numbers: (n,) of each image in the file.
-        image_sizes: (n, 2) height and width in px.
+        sizes_px: height and width of each image.
         checksums: (n,) CRC-32 of each image.
     """
 
@@ -42,7 +42,7 @@ class Packed(FileDataset):
     file: str
     blocks: Blocks
     numbers: NDArray[np.int64]
-    image_sizes: NDArray[np.int64]
+    sizes_px: Sequence[tuple[int, int]]
     checksums: NDArray[np.uint32]
 
     def image(self, index: int) -> Tensor:
@@ -53,7 +53,7 @@ class Packed(FileDataset):
                 return decode_image(content.numpy().tobytes(), channels=self.channels)
         except DataError as error:
             raise DataError(f"{self.describe(index)}: {error.cause}", error.cure) from error
-        height, width = self.image_sizes[index].tolist()
+        height, width = self.sizes_px[index]
         return content.view(height, width, self.manifest.channels).permute(2, 0, 1)
 
     def describe(self, index: int) -> str:
@@ -72,7 +72,7 @@ class Packed(FileDataset):
         return replace(
             super().only(at.tolist()),  # type: ignore[safe-super]
             numbers=self.numbers[at],
-            image_sizes=self.image_sizes[at],
+            sizes_px=[self.sizes_px[index] for index in at.tolist()],
             checksums=self.checksums[at],
         )
 
@@ -145,7 +145,7 @@ def _read_split(root: Path, manifest: Manifest, split: str, channels: int) -> Pa
         "file": file,
         "blocks": Blocks(root / file, index["ends"], index["checksums"]),
         "numbers": np.arange(len(index["ends"])),
-        "image_sizes": index["sizes"],
+        "sizes_px": [(height, width) for height, width in index["sizes"].tolist()],
         "checksums": index["checksums"],
     }
     if manifest.kind == "labels":
