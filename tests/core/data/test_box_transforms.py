@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor
 from zoo.cards import InputSpec
 from zoo.data import Loader, Transforms, box_transforms, digit_boxes, to_own_pixels
 from zoo.data._box_stage import keep_boxes, see
+from zoo.data._transforms import DrawingTransform
 from zoo.errors import ConfigError
 from zoo.randomness import uniform
 from zoo.structures import Batch, Sample, SampleKey
@@ -197,6 +199,80 @@ def test_boxes_that_a_window_cuts_are_clipped_and_those_that_lose_too_much_left_
     assert targets_of(seen, "labels").tolist() == [0]
     assert len(targets_of(seen, "crowd")) == 1
     assert len(targets_of(see(sample, (0, 0, 10, 20), least_visible=0.3))) == 2
+
+
+SCENES = Listed(
+    marked(60, 40, ((4, 6, 14, 26),)),
+    marked(30, 80, ((10, 10, 30, 20),)),
+    marked(50, 50, ((20, 20, 40, 40),)),
+    marked(20, 20, ()),
+)
+
+
+def drawn_together(mosaic: float, index: int, **options: Any) -> Sample:
+    made = transforms(mosaic=mosaic, resize="none", flip=0.0, **options).sample
+    assert isinstance(made, DrawingTransform)
+    return made.drawing_from(SCENES)(SCENES.load(index % 4), SampleKey(0, index))
+
+
+@pytest.mark.parametrize("index", range(12))
+def test_the_boxes_of_four_joined_images_stay_around_what_they_were_around(index: int) -> None:
+    joined = drawn_together(1.0, index, least_visible=0.0)
+
+    seen = joined.image[0] > 127
+    inside = torch.zeros_like(seen)
+    for x1, y1, x2, y2 in targets_of(joined).round().int().tolist():
+        inside[y1:y2, x1:x2] = True
+    assert joined.image.shape == SCENES.load(index % 4).image.shape
+    assert len(targets_of(joined)) == len(targets_of(joined, "labels"))
+    assert (seen != inside).float().mean() < 0.05
+    assert bool((targets_of(joined) >= 0).all())
+    assert bool((targets_of(joined)[:, 2:] <= torch.tensor(joined.image.shape[:0:-1])).all())
+
+
+def test_joined_images_show_more_objects_and_every_part() -> None:
+    counts = [len(targets_of(drawn_together(1.0, index))) for index in range(40)]
+
+    assert 2 < sum(counts) / len(counts) < 3.5
+    assert max(counts) == 4
+
+
+@pytest.mark.parametrize(("mosaic", "least", "most"), [(0.3, 0.15, 0.45), (1.0, 0.9, 1.0)])
+def test_images_are_joined_with_their_probability(mosaic: float, least: float, most: float) -> None:
+    changed = [
+        not drawn_together(mosaic, index).image.equal(SCENES.load(index % 4).image)
+        for index in range(100)
+    ]
+
+    assert least <= sum(changed) / 100 <= most
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_others_of_a_joined_image_depend_on_its_key_alone(workers: int) -> None:
+    made = transforms(mosaic=1.0, scale=(0.8, 1.2))
+    plan = [[SampleKey(1, 0), SampleKey(1, 1)], [SampleKey(1, 2), SampleKey(1, 3)]]
+    whole = Loader(SCENES, made.sample, workers=0, fill=made.fill)
+    loader = Loader(SCENES, made.sample, workers=workers, fill=made.fill)
+
+    with closing(loader):
+        resumed = next(iter(loader.batches(plan[1:])))
+
+    expected = list(whole.batches(plan))[1]
+    assert torch.equal(resumed.images, expected.images)
+    assert torch.equal(resumed.targets["boxes"], expected.targets["boxes"])
+
+
+def test_an_evaluation_joins_nothing() -> None:
+    assert not isinstance(transforms(train=False, mosaic=1.0).sample, DrawingTransform)
+
+
+def test_images_with_proposals_from_outside_are_not_joined() -> None:
+    made = transforms(mosaic=0.1).sample
+    assert isinstance(made, DrawingTransform)
+    sample = Sample(SCENES.load(0).image, {**SCENES.load(0).targets, "proposals": torch.ones(1, 4)})
+
+    with pytest.raises(ConfigError, match=r"proposals from outside[\s\S]*Leave out"):
+        made.drawing_from(SCENES)(sample, SampleKey(0, 0))
 
 
 def test_what_is_drawn_depends_on_the_key_alone() -> None:

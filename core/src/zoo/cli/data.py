@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import click
 
 from zoo.cli._completion import complete_names
+from zoo.cli._imports import lasting_imports
 from zoo.cli._options import json_option
 from zoo.cli._output import print_answer, print_json, print_message, print_table
 from zoo.cli._progress import progress_bar
@@ -39,7 +40,8 @@ def check(context: click.Context, source: str, *, download: bool, json_: bool) -
     SOURCE is NAME or NAME:PATH of a data set, a path, or layout:path. Nothing is changed. The
     exit code is 0 where nothing is wrong, and 1 where something is.
     """
-    from zoo.workflows import check_data
+    with lasting_imports():
+        from zoo.workflows import check_data
 
     with progress_bar("checking") as progress:
         found = check_data(source, download=download, message=print_message, progress=progress)

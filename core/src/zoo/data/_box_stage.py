@@ -21,7 +21,7 @@ from zoo.structures import Batch, Sample, SampleKey
 
 BOX_FILL = {"boxes": 0, "labels": -1, "crowd": 0, "difficult": 0, "proposals": 0}
 """What pads the targets of images with fewer objects than others of their batch."""
-_OF_OBJECTS = ("boxes", "labels", "crowd", "difficult")
+OF_OBJECTS = ("boxes", "labels", "crowd", "difficult")
 """Targets that have a row for each object."""
 _GREATEST_CUT = 0.25
 """Of height and width, from each side, by a crop that keeps boxes."""
@@ -117,7 +117,8 @@ class BoxBatchStage:
     def __call__(self, batch: Batch) -> Batch:
         images = self._normalise(batch).images
         sizes = batch.sizes.to(images.device, non_blocking=True)
-        if bool((batch.sizes != torch.tensor(images.shape[-2:])).any()):
+        padded = list(images.shape[-2:])
+        if any(size != padded for size in batch.sizes.tolist()):
             rows = torch.arange(images.shape[-2], device=images.device) < sizes[:, :1]
             columns = torch.arange(images.shape[-1], device=images.device) < sizes[:, 1:]
             images = images * (rows[:, None, :, None] & columns[:, None, None, :])
@@ -170,7 +171,7 @@ def see(sample: Sample, window: tuple[int, int, int, int], *, least_visible: flo
     visible, area = _areas(boxes), _areas(whole)
     kept = (visible > 0) & (visible >= least_visible * area)
     targets = {
-        name: torch.as_tensor(target)[kept] if name in _OF_OBJECTS else target
+        name: torch.as_tensor(target)[kept] if name in OF_OBJECTS else target
         for name, target in {**sample.targets, "boxes": boxes}.items()
     }
     return Sample(image, targets)

@@ -7,7 +7,8 @@ from typing import Literal
 from zoo.cards import InputSpec
 from zoo.data._box_stage import BOX_FILL, BoxBatchStage, BoxStage, Fitting
 from zoo.data._image_transforms import check_probabilities, check_range, check_sizes
-from zoo.data._transforms import Transforms
+from zoo.data._mosaic import Mosaic
+from zoo.data._transforms import SampleTransform, Transforms
 
 
 def box_transforms(  # noqa: PLR0913  (these are the options of [transforms])
@@ -19,6 +20,7 @@ def box_transforms(  # noqa: PLR0913  (these are the options of [transforms])
     resize: Literal["fit", "short-side", "none"] = "fit",
     short_side_px: int = 800,
     long_side_px: int = 1333,
+    mosaic: float = 0.0,
     scale: tuple[float, float] = (1.0, 1.0),
     crop: float = 0.0,
     flip: float = 0.5,
@@ -41,6 +43,8 @@ def box_transforms(  # noqa: PLR0913  (these are the options of [transforms])
             ``long_side_px``. "none" leaves images as they are.
         short_side_px: of the shorter side for "short-side" (Girshick 2015: 600, Lin 2017: 800).
         long_side_px: that the longer side may have then (Girshick 2015: 1000, Lin 2017: 1333).
+        mosaic: probability of joining an image with three others of the split (Bochkovskiy 2020,
+            arXiv:2004.10934).
         scale: least and greatest factor by which an image is enlarged on top of that; what then
             lies outside of the frame is cut away.
         crop: probability of cutting away up to a quarter from each side, but no part of a box.
@@ -48,12 +52,14 @@ def box_transforms(  # noqa: PLR0913  (these are the options of [transforms])
         jitter: brightness, contrast and saturation each change by a factor within 1 - jitter and
             1 + jitter.
         least_visible: fraction of its area that a box must keep where ``scale`` cuts it; others
-            are left out.
+            are left out, as ``mosaic`` does, too.
 
     Raises:
         ConfigError: an option out of its range.
     """
-    check_probabilities(flip=flip, crop=crop, jitter=jitter, least_visible=least_visible)
+    check_probabilities(
+        mosaic=mosaic, flip=flip, crop=crop, jitter=jitter, least_visible=least_visible
+    )
     check_sizes(short_side_px=short_side_px, long_side_px=long_side_px)
     check_range("scale", scale, high=float("inf"))
     fittings = {
@@ -63,6 +69,7 @@ def box_transforms(  # noqa: PLR0913  (these are the options of [transforms])
     }
     fitting = fittings[resize]
     stage = BoxStage(seed=seed, fitting=fitting, interpolation=spec.interpolation)
+    sample: SampleTransform | None = None
     if train:
         stage = BoxStage(
             seed=seed,
@@ -74,8 +81,12 @@ def box_transforms(  # noqa: PLR0913  (these are the options of [transforms])
             least_visible=least_visible,
             interpolation=spec.interpolation,
         )
+    if stage.does_anything:
+        sample = stage
+    if train and mosaic:
+        sample = Mosaic(seed=seed, probability=mosaic, stage=stage)
     return Transforms(
-        sample=stage if stage.does_anything else None,
+        sample=sample,
         batch=BoxBatchStage(spec, seed=seed),
         fill=BOX_FILL,
     )

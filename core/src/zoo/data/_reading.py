@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo.data._dataset import Dataset, ResidentDataset
-from zoo.data._transforms import SampleTransform
+from zoo.data._transforms import DrawingTransform, SampleTransform
 from zoo.errors import DataError, ZooError
 from zoo.structures import Batch, Sample, SampleKey, SampleKeys
 
@@ -37,6 +37,8 @@ class SampleReader:
         fill: Mapping[str, int] | None = None,
     ) -> None:
         self._dataset = dataset
+        if isinstance(transform, DrawingTransform):
+            transform = transform.drawing_from(dataset)
         self._transform = transform
         self._fill = fill
 

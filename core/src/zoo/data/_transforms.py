@@ -9,11 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
+from zoo.data._dataset import Dataset
 from zoo.structures import Batch, Sample, SampleKey
 
 SampleTransform = Callable[[Sample, SampleKey], Sample]
 BatchTransform = Callable[[Batch], Batch]
+
+
+@runtime_checkable
+class DrawingTransform(Protocol):
+    """A sample transform that draws other images of the split; the reader says of which one."""
+
+    def drawing_from(self, split: Dataset) -> SampleTransform:
+        """The same transform for the images of a split."""
+        ...
 
 
 @dataclass(frozen=True)
