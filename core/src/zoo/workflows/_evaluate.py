@@ -15,6 +15,7 @@ from zoo.config import DataConfig, check_options, load_config
 from zoo.data import Loader, evaluation_batches, open_source
 from zoo.errors import DataError, UnknownNameError, UsageError
 from zoo.inference import Predictor
+from zoo.models import FOLDING_PAYS_FROM
 from zoo.registry import default_registry
 from zoo.runs import RunFolder
 from zoo.workflows._open import is_run, open_predictor
@@ -221,6 +222,7 @@ def _score(
             device=predictor.device,
             precision=predictor.precision,
             split=split,
+            fold=len(dataset) >= FOLDING_PAYS_FROM,
             metrics=metrics,
             micro_batch=predictor.micro_batch,
             progress=progress,
