@@ -133,7 +133,7 @@ class Job:
         self.task = self._build_task()
         self.fed = self._with_proposals()
         self.device = self._stack.enter_context(process_group(device))
-        feed = Feed(self.plan, self.fed, self.task, pin_memory=self.device.type == "cuda")
+        feed = Feed(self.plan, self.fed, self.task, device=self.device)
         self.feed = self._stack.enter_context(closing(feed))
         self.model = self._build_model(restored=restored)
         batch = rehearse(self.plan, self.fed, self.task, self.model, self.device)
