@@ -137,6 +137,17 @@ def test_less_is_better_where_a_metric_falls(tiny_run: Path, worse: Path) -> Non
     assert comparison.falling == {"loss", "ece"}
 
 
+def test_a_headline_of_which_less_is_better_puts_the_least_first(
+    tiny_run: Path, worse: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoo.tasks.ClassificationTask.headline", "val/loss")
+
+    comparison = compare([worse, tiny_run])
+
+    assert comparison.metrics == ["loss"]
+    assert [each.label for each in comparison.runs] == ["run", "worse"]
+
+
 def test_the_best_of_each_column_stands_out_on_a_terminal(
     tiny_run: Path, worse: Path, zoo: Zoo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
