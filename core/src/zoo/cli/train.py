@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli._completion import complete_names
+from zoo.cli._imports import lasting_imports
 from zoo.cli._options import DEVICES, PRECISIONS, json_option
 from zoo.cli._output import json_stream, print_answer, print_json, print_message
 from zoo.errors import ConfigError
@@ -194,8 +195,9 @@ def _run(
     json_: bool,
 ) -> int:
     # torch is loaded here, after the words have been understood.
-    from zoo.distributed import is_launched, is_main_process, launch
-    from zoo.workflows import plan_training, run_training
+    with lasting_imports():
+        from zoo.distributed import is_launched, is_main_process, launch
+        from zoo.workflows import plan_training, run_training
 
     plan = plan_training(layers, resume=resume)
     if dry_run:

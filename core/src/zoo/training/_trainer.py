@@ -21,7 +21,7 @@ from zoo.config import RunConfig
 from zoo.devices import autocast
 from zoo.distributed import Agreement, barrier, is_main, sum_over_ranks, world_size
 from zoo.errors import StoppedError, UnknownNameError, ZooError
-from zoo.structures import Batch, Step, loss_weights
+from zoo.structures import Batch, Step, weighted_losses
 from zoo.tasks import Task
 from zoo.training._ema import Ema
 from zoo.training._events import Callback, FitResult, Progress
@@ -158,10 +158,8 @@ class Trainer:
             with synchronise:
                 with autocast(self.device, self.precision):
                     step = self._module(micro_batch)
-                weights = loss_weights(step.losses, counts, scale=world_size())
-                torch.autograd.backward(
-                    [loss.total for loss in step.losses.values()], self.scaler.scale(weights)
-                )
+                losses = weighted_losses(step.losses, counts, scale=world_size())
+                torch.autograd.backward(self.scaler.scale(losses))
             passes.append((step.detached(), micro_batch))
         return passes
 
@@ -231,10 +229,9 @@ class Trainer:
 
     def _prepare(self, batch: Batch) -> Batch:
         batch = self._data.transform(batch.to(self.device))
-        if self.config.machine.channels_last:
-            images = batch.images.contiguous(memory_format=torch.channels_last)
-            batch = batch.with_images(images)
-        return batch
+        last = self.config.machine.channels_last
+        memory_format = torch.channels_last if last else torch.contiguous_format
+        return batch.with_images(batch.images.contiguous(memory_format=memory_format))
 
     def _counts_over_ranks(self, batch: Batch) -> Mapping[str, Tensor | float]:
         counts = self.task.loss_counts(batch)
