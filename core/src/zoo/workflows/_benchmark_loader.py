@@ -76,7 +76,8 @@ class Reading:
             start=partial(self._training, bench, variant),
             amount=self._images_of_step,
             precision=variant.precision,
-            least_steps=_STEPS_OF_WORKER * cpus,
+            # A CPU trains so slowly that the wait for the first batch does not show.
+            least_steps=_STEPS_OF_WORKER * (cpus if self._device.type == "cuda" else 1),
         )
 
     @cached_property
