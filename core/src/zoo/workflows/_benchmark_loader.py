@@ -33,7 +33,7 @@ _STEPS_OF_WORKER = 4
 class Reading:
     """The train split of a benchmark, read as training reads it; ``close`` ends the processes.
 
-    No image is kept in memory for the next time, as a run keeps those of small data.
+    Of files no image is kept in memory for the next time, as a run keeps those of small data.
     """
 
     def __init__(self, plan: RunPlan, source: Source, task: Task, device: torch.device) -> None:
@@ -101,8 +101,8 @@ class Reading:
             self._split,
             self._transforms.sample,
             workers=workers,
-            pin_memory=self._device.type == "cuda",
-            cache="none",
+            device=self._device,
+            cache="auto" if isinstance(self._split, ResidentDataset) else "none",
             fill=self._transforms.fill,
         )
         return self._stack.enter_context(closing(loader))
@@ -114,6 +114,7 @@ class Reading:
             start = time.perf_counter()
             for _ in loader.batches(list(islice(keys, number))):
                 pass
+            wait_for(self._device)
             return time.perf_counter() - start
 
         return steps
