@@ -237,6 +237,16 @@ def test_an_image_brings_its_proposals_whatever_the_order(
     assert len(sample.targets["boxes"]) == 1
 
 
+def test_batches_of_similar_images_are_those_without_proposals(
+    draw: Draw, method: Method, quarters: Any, cache: Path
+) -> None:
+    split: Any = draw(numbers=range(3))
+
+    proposed = ProposedDataset(split, find(split, method, quarters), limit=None, place="here")
+
+    assert list(proposed.sizes_px or ()) == list(split.sizes_px) == [(40, 30), (41, 30), (42, 30)]
+
+
 def test_proposals_for_other_images_are_refused_with_the_first_difference(
     draw: Draw, method: Method, quarters: Any, cache: Path
 ) -> None:

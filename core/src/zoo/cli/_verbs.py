@@ -11,6 +11,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "compare": ("zoo.cli.compare:compare", "Score runs on one split, and time them."),
     "predict": ("zoo.cli.predict:predict", "Say what is on images."),
     "data": ("zoo.cli.data:data", "Look at data before training on them."),
+    "proposals": ("zoo.cli.proposals:proposals", "Make the proposals that detectors look at."),
     "list": ("zoo.cli.list:list_", "List models, datasets, recipes, metrics, tasks, ..."),
     "info": ("zoo.cli.info:info", "Show what is known of a model."),
     "plugins": ("zoo.cli.plugins:plugins", "Install, look after and write plugins."),

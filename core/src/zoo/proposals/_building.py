@@ -64,7 +64,7 @@ def find_or_build(
         StorageError: the disk is full, read-only or failing.
     """
     images = _Images(datasets)
-    path = cache_folder() / "proposals" / f"{_key(images.ids, method)}.safetensors"
+    path = _place(images, method)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     with turn(
@@ -83,6 +83,15 @@ def find_or_build(
         shutil.rmtree(path.with_suffix(".parts"), ignore_errors=True)
         message(_summary(datasets, proposals, time.monotonic() - start))
         return proposals
+
+
+def place_in_cache(datasets: Sequence[Dataset], method: Method) -> Path:
+    """The file that ``find_or_build`` reads or writes; it need not exist."""
+    return _place(_Images(datasets), method)
+
+
+def _place(images: _Images, method: Method) -> Path:
+    return cache_folder() / "proposals" / f"{_key(images.ids, method)}.safetensors"
 
 
 def _cores() -> int:

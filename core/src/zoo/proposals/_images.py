@@ -63,6 +63,8 @@ class ProposedDataset:
         self._proposals = proposals
         self._rows = _rows(dataset, proposals.images, place)
         self.classes = dataset.classes
+        # By which batches of similar images are made, where the data know them.
+        self.sizes_px: Sequence[tuple[int, int]] | None = getattr(dataset, "sizes_px", None)
 
     def __len__(self) -> int:
         return len(self._dataset)

@@ -110,15 +110,15 @@ def resolve_method(word: str, options: Mapping[str, Any], registry: Registry) ->
         return _of_run(Path(path).expanduser().absolute())
     entry = registry.get("proposer", word)
     factory = registry.load(entry)
-    checked = check_options("data.proposals_options", factory, options)
+    bound = entry.card.options
+    checked = check_options("data.proposals_options", factory, options, provided=bound)
     defaults = {
         name: parameter.default
         for name, parameter in signature(factory).parameters.items()
-        if parameter.default is not Parameter.empty
+        if parameter.default is not Parameter.empty and name not in bound
     }
-    chosen = json.loads(
-        json.dumps({**defaults, **checked})
-    )  # tuples as the lists they come back as
+    # Tuples as the lists that they come back as from a file.
+    chosen = json.loads(json.dumps({**defaults, **checked}))
     return Method(
         name=entry.full_name, options=chosen, maker=f"{entry.distribution} {entry.version}"
     )

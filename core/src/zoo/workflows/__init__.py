@@ -1,6 +1,7 @@
 """Assemble the objects for one verb; no algorithm."""
 
 from zoo.workflows._benchmark import BenchmarkResult, benchmark
+from zoo.workflows._build_proposals import BuiltProposals, build_proposals
 from zoo.workflows._compare import ComparedRun, Comparison, compare
 from zoo.workflows._data import check_data, pack_data
 from zoo.workflows._evaluate import EvaluationResult, evaluate
@@ -10,11 +11,13 @@ from zoo.workflows._train import plan_training, run_training, train
 
 __all__ = [
     "BenchmarkResult",
+    "BuiltProposals",
     "ComparedRun",
     "Comparison",
     "EvaluationResult",
     "Prediction",
     "benchmark",
+    "build_proposals",
     "check_data",
     "collect_images",
     "compare",
