@@ -1,4 +1,4 @@
-"""What the trainer's loop costs over a bare step, beside the loops of timm and torchvision.
+"""What the trainer's loop costs over a bare step, beside timm's, torchvision's and Lightning's.
 
     python benchmarks/loop.py [--model linear|conv] [--rounds 15] [--steps 200] [--json]
 
@@ -14,29 +14,36 @@ timm, our batches the per-step work of ``train_one_epoch`` in timm's train.py, o
 timm              the same with the torch DataLoader that the script has (no workers).
 torchvision       the per-step work of ``train_one_epoch`` in torchvision's
                   references/classification/train.py, with that DataLoader.
+Lightning         ``Trainer.fit`` of Lightning on that DataLoader, where it is installed (the
+                  dependency group "benchmarks"): no logger, no checkpoint, no bar, and the loss
+                  and the accuracy of the epoch by ``self.log``.  Timed within the epoch.
 
 Neither script is part of its package's wheel: both loops are written here after them, with timm's
-own meters, scheduler and optimizer factory.  Their DataLoader is given float images that are
+own meters, scheduler and optimizer factory.  The DataLoader is given float images that are
 normalised already, which the scripts would do for each image.
 
 In each round every loop runs once, in turn; the figure to keep is the ratio of the medians.
 """
 
-# mypy: disable-error-code="attr-defined, no-untyped-call"
-# (timm is untyped and marks no exports)
+# mypy: disable-error-code="attr-defined, no-untyped-call, misc, unused-ignore"
+# (timm is untyped and marks no exports, and Lightning may not be there)
 
 import argparse
 import io
 import json
+import logging
 import os
 import platform
 import statistics
 import tempfile
 import time
+import warnings
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -330,6 +337,56 @@ def torchvision_script(setting: Setting) -> Loop:
     return run
 
 
+def lightning_fit(setting: Setting) -> Loop:
+    """Lightning's own loop, with what zoo counts logged."""
+    import lightning
+
+    # It tells at each start what machine it found, and what it would like to be given.
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+
+    class Module(lightning.LightningModule):
+        def __init__(self, model: nn.Module) -> None:
+            super().__init__()
+            self.model = model
+            self.start = self.seconds = 0.0
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.SGD(
+                self.parameters(), LEARNING_RATE, MOMENTUM, weight_decay=WEIGHT_DECAY, fused=True
+            )
+
+        def on_train_epoch_start(self) -> None:
+            self.start = time.perf_counter()
+
+        def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+            images, labels = batch
+            logits = self.model(setting.arrange(images))
+            loss = functional.cross_entropy(logits, labels)
+            epoch: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": len(labels)}
+            self.log("loss", loss.detach(), **epoch)
+            self.log("top1", (logits.argmax(1) == labels).float().mean(), **epoch)
+            return loss
+
+        def on_train_epoch_end(self) -> None:
+            self.seconds = time.perf_counter() - self.start
+
+    def run(model: nn.Module) -> float:
+        module = Module(model)
+        trainer = lightning.Trainer(
+            max_epochs=1,
+            accelerator="cpu",
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(module, setting.loader())
+        return module.seconds
+
+    return run
+
+
 def tiny_model(name: str) -> nn.Module:
     """One linear layer on pixels, or one convolution with batch norm and a classifier."""
     if name == "linear":
@@ -353,6 +410,8 @@ def measure(setting: Setting, model: str, rounds: int) -> dict[str, list[float]]
         "timm": timm_script(setting, own_loader=True),
         "torchvision": torchvision_script(setting),
     }
+    if find_spec("lightning"):
+        loops["Lightning"] = lightning_fit(setting)
     times_s: dict[str, list[float]] = {name: [] for name in loops}
     for number in range(rounds + 1):
         for name, loop in loops.items():

@@ -65,8 +65,8 @@ def loss_weights(
 ) -> list[Tensor]:
     """What each loss's sum is multiplied with in the number that is minimised.
 
-    That number is the weighted sum of the mean losses.  Being its gradients by the sums, the weights
-    are where a backward pass from the sums begins; no product need be computed.
+    That number is the weighted sum of the mean losses.  The weights are its gradients by the sums,
+    so that a backward pass can begin with them, and no product is needed.
 
     Args:
         losses: of a batch, a micro-batch or one rank's share.

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from torch.autograd import graph
 
-
 _TO_LEAVES = {"allow_unreachable": True, "accumulate_grad": True}
 
 
