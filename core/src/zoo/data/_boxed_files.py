@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from zoo.data._decode import decode_image
 from zoo.data._files import FileDataset
 from zoo.errors import DataError
 from zoo.structures import Sample
@@ -92,10 +91,9 @@ class BoxedFiles(FileDataset):
         """Decode one image; targets "boxes", "labels", "crowd" and "difficult"."""
         if self.names[index] in self.faults:
             raise DataError(self.faults[self.names[index]], "See it with `zoo data check`.")
-        image = decode_image(self.path(index), channels=self.channels)
         found = self.objects[index]
         return Sample(
-            image,
+            self.image(index),
             {
                 "boxes": torch.from_numpy(found.boxes),
                 "labels": torch.from_numpy(found.labels),

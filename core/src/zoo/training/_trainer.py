@@ -230,10 +230,9 @@ class Trainer:
 
     def _prepare(self, batch: Batch) -> Batch:
         batch = self._data.transform(batch.to(self.device))
-        if self.config.machine.channels_last:
-            images = batch.images.contiguous(memory_format=torch.channels_last)
-            batch = batch.with_images(images)
-        return batch
+        last = self.config.machine.channels_last
+        memory_format = torch.channels_last if last else torch.contiguous_format
+        return batch.with_images(batch.images.contiguous(memory_format=memory_format))
 
     def _counts_over_ranks(self, batch: Batch) -> Mapping[str, Tensor | float]:
         counts = self.task.loss_counts(batch)

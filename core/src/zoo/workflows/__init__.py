@@ -2,7 +2,7 @@
 
 from zoo.workflows._benchmark import BenchmarkResult, benchmark
 from zoo.workflows._compare import ComparedRun, Comparison, compare
-from zoo.workflows._data import check_data
+from zoo.workflows._data import check_data, pack_data
 from zoo.workflows._evaluate import EvaluationResult, evaluate
 from zoo.workflows._open import open_predictor
 from zoo.workflows._predict import Prediction, collect_images, predict
@@ -20,6 +20,7 @@ __all__ = [
     "compare",
     "evaluate",
     "open_predictor",
+    "pack_data",
     "plan_training",
     "predict",
     "run_training",

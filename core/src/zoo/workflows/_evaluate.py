@@ -240,12 +240,11 @@ def _score(
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, float]:
     transforms = predictor.transforms
-    on_gpu = predictor.device.type == "cuda"
     loader = Loader(
         dataset,
         transforms.sample,
         workers=workers,
-        pin_memory=on_gpu,
+        device=predictor.device,
         cache="none",
         fill=transforms.fill,
     )

@@ -120,7 +120,7 @@ class Job:
         self._settle_data()
         self.task = self._build_task()
         self.device = self._stack.enter_context(process_group(device))
-        feed = Feed(self.plan, self.source, self.task, pin_memory=self.device.type == "cuda")
+        feed = Feed(self.plan, self.source, self.task, device=self.device)
         self.feed = self._stack.enter_context(closing(feed))
         self.model = self._build_model(restored=restored)
         batch = rehearse(self.plan, self.source, self.task, self.model, self.device)
