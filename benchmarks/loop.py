@@ -22,8 +22,8 @@ Neither script is part of its package's wheel: both loops are written here after
 own meters, scheduler and optimizer factory.  The DataLoader is given float images that are
 normalised already, which the scripts would do for each image.
 
-In each round every loop runs once, in turn; the figure to keep is the ratio of the medians.  What is
-measured is CPU time: nothing here waits, and the turns of other programs do not count.
+In each round every loop runs once, in turn; the figure to keep is the ratio of the medians.  What
+is measured is CPU time: nothing here waits, and the turns of other programs do not count.
 """
 
 # mypy: disable-error-code="attr-defined, no-untyped-call, misc, unused-ignore"
