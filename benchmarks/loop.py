@@ -14,9 +14,9 @@ timm, our batches the per-step work of ``train_one_epoch`` in timm's train.py, o
 timm              the same with the torch DataLoader that the script has (no workers).
 torchvision       the per-step work of ``train_one_epoch`` in torchvision's
                   references/classification/train.py, with that DataLoader.
-Lightning         ``Trainer.fit`` of Lightning on that DataLoader, where it is installed (the
-                  dependency group "benchmarks"): no logger, no checkpoint, no bar, and the loss
-                  and the accuracy of the epoch by ``self.log``.  Timed within the epoch.
+Lightning         ``Trainer.fit`` of Lightning on that DataLoader: no logger, no checkpoint, no bar,
+                  and the loss and the accuracy of the epoch by ``self.log``.  Timed within the
+                  epoch.
 
 Neither script is part of its package's wheel: both loops are written here after them, with timm's
 own meters, scheduler and optimizer factory.  The DataLoader is given float images that are
@@ -26,8 +26,8 @@ In each round every loop runs once, in turn; the figure to keep is the ratio of 
 is measured is CPU time: nothing here waits, and the turns of other programs do not count.
 """
 
-# mypy: disable-error-code="attr-defined, no-untyped-call, misc, unused-ignore"
-# (timm is untyped and marks no exports, and Lightning may not be there)
+# mypy: disable-error-code="attr-defined, no-untyped-call"
+# (timm is untyped and marks no exports)
 
 import argparse
 import io
@@ -42,10 +42,10 @@ import warnings
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import lightning
 import timm
 import torch
 from timm.optim import create_optimizer_v2
@@ -340,8 +340,6 @@ def torchvision_script(setting: Setting) -> Loop:
 
 def lightning_fit(setting: Setting) -> Loop:
     """Lightning's own loop, with what zoo counts logged."""
-    import lightning
-
     # It tells at each start what machine it found, and what it would like to be given.
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
@@ -410,9 +408,8 @@ def measure(setting: Setting, model: str, rounds: int) -> dict[str, list[float]]
         "timm, our batches": timm_script(setting, own_loader=False),
         "timm": timm_script(setting, own_loader=True),
         "torchvision": torchvision_script(setting),
+        "Lightning": lightning_fit(setting),
     }
-    if find_spec("lightning"):
-        loops["Lightning"] = lightning_fit(setting)
     times_s: dict[str, list[float]] = {name: [] for name in loops}
     for number in range(rounds + 1):
         for name, loop in loops.items():
@@ -458,6 +455,7 @@ def main() -> None:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "timm": timm.__version__,
+        "lightning": lightning.__version__,
     }
     if arguments.json:
         print(json.dumps({**facts, "loops": rows}, indent=2))
