@@ -14,6 +14,7 @@ Pillow, draft        Image.draft and Image.resize(box=crop), to uint8.
 OpenCV               imdecode, and resize with INTER_AREA.
 zoo, Pillow          zoo's sample stage after Pillow's decoder.
 zoo                  zoo's whole way to a uint8 crop: FileDataset.load and the sample stage.
+zoo, packed          the same from ``zoo data pack --size 256``, as JPEG and as raw pixels.
 
 The crops of all are uint8 but torchvision's first, which is normalised in float32.  zoo flips and
 normalises whole batches on the device; what that costs is the line "batch stage", on this CPU.
@@ -35,8 +36,10 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -45,9 +48,10 @@ from torch import Tensor
 
 from zoo.cards import IMAGENET_MEAN, IMAGENET_STD, InputSpec
 from zoo.config import DataConfig
-from zoo.data import Dataset, Loader, image_transforms, open_source
+from zoo.data import Dataset, Loader, Packing, image_transforms, open_source
 from zoo.registry import default_registry
 from zoo.structures import Sample, SampleKey
+from zoo.workflows import pack_data
 
 SIZE_PX = 224
 SCALE, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
@@ -155,7 +159,14 @@ def zoo_ways(folder: Path, paths: list[Path]) -> Iterator[tuple[str, Way]]:
 
     files = _open_all(folder)
     yield "zoo, Pillow", with_pillow
-    yield "zoo", lambda index: stage(files.load(index), SampleKey(0, index)).image
+    yield "zoo", partial(_crop, files, stage)
+    formats: tuple[Literal["jpeg", "raw"], ...] = ("jpeg", "raw")
+    for image_format in formats:
+        pack = folder.with_name(image_format)
+        pack_data(
+            str(folder), pack, packing=Packing(image_format=image_format), message=lambda _: None
+        )
+        yield f"zoo, packed {image_format}", partial(_crop, _open_all(pack), stage)
     keys = [SampleKey(0, index) for index in range(min(BATCH_SIZE, len(files)))]
     batch = next(Loader(files, stage, workers=0, cache="none").batches([keys]))
     yield BATCH_STAGE, lambda index: None if index % len(keys) else transforms.batch(batch)
@@ -236,6 +247,10 @@ def _opened(path: Path) -> Image.Image:
     """As torchvision's folders are read."""
     with path.open("rb") as file:
         return Image.open(file).convert("RGB")
+
+
+def _crop(dataset: Dataset, stage: Callable[[Sample, SampleKey], Sample], index: int) -> Tensor:
+    return stage(dataset.load(index), SampleKey(0, index)).image
 
 
 def _open_all(folder: Path) -> Dataset:

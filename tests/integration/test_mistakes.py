@@ -281,7 +281,7 @@ OTHER_VERBS = [
     ("eval photos", "photos is not a run: it has no config.toml"),
     ("eval notes.txt", "notes.txt is a file, not a run folder"),
     ("eval torn-config", "torn-config/config.toml"),
-    ("eval run --data other", "only the data have 'green'; only the model has 'blue'"),
+    ("eval run --data other", "only in the data: 'green'; only in the model: 'blue'"),
     ("eval run --data digits", "the classes of digits are not those of the model"),
     ("eval run --data nowhere", "nowhere"),
     ("eval run --data empty", "it has no class folders"),

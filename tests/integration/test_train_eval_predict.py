@@ -155,6 +155,17 @@ def test_a_recipes_batch_that_is_too_large_becomes_all_there_is(zoo, photos, tmp
     assert config_of(tmp_path / "run")["training"]["batch_size"] == 12
 
 
+def test_a_profile_stands_in_the_answer_and_on_the_console(zoo, photos, tmp_path) -> None:
+    words = ("train", "resnet20", "--data", photos, "--max-steps", 8, *SMALL, "--json")
+
+    outcome = zoo(*words, "--profile", 3, "--output", tmp_path / "run")
+
+    profile = json.loads(outcome.out)["profile"]
+    assert profile["steps"] == 3
+    assert profile["ms_per_step"]["backward"] > 0
+    assert "where the time of 3 steps went" in outcome.err
+
+
 def test_everything_at_once_trains_and_resumes(zoo, photos, tmp_path) -> None:
     settings = {
         "callbacks.tensorboard": "true",

@@ -18,6 +18,7 @@ from zoo.devices import autocast
 from zoo.distributed import gather_objects, sum_over_ranks
 from zoo.errors import DataError, ZooError
 from zoo.memory import MicroBatchSize
+from zoo.models import fold_batch_norms
 from zoo.structures import SampleKey
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def evaluate(  # noqa: PLR0913  (what a run is made of)
     device: torch.device,
     precision: str = "fp32",
     split: str = "val",
+    fold: bool = False,
     metrics: Mapping[str, Metric] | None = None,
     micro_batch: MicroBatchSize | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -68,6 +70,8 @@ def evaluate(  # noqa: PLR0913  (what a run is made of)
         device: where the model is.
         precision: "fp32", "bf16" or "fp16", as ``zoo.devices.autocast`` takes it.
         split: its name, for the task's metrics and for messages.
+        fold: run a copy of the model whose batch norms are in its convolutions; its values differ
+            by roundings.
         metrics: what to compute; read more from them afterwards (``per_class``, ``matrix``): they
             hold the sums over all processes then.
         micro_batch: how many images of a batch go through the model at once, and tells when
@@ -97,8 +101,11 @@ def evaluate(  # noqa: PLR0913  (what a run is made of)
 
     seen = torch.zeros(len(dataset), dtype=torch.int32, device=device)
     planned, done = sum(len(keys) for keys in plan), 0
-    with evaluating(model), torch.inference_mode(), autocast(device, precision):
+    # Not inference_mode: under that autocast rounds the weights anew for every batch.
+    with evaluating(model), torch.no_grad(), autocast(device, precision):
         for batch in loader.batches(plan):
+            if fold and done == 0:
+                model = _folded(model, task, transforms.batch(batch.rows(0, 1).to(device)))
             for part, step in micro_batch.run(partial(forward, batch), len(batch)):
                 losses.add(step.losses)
                 seen.index_add_(0, part.ids, torch.ones_like(part.ids, dtype=seen.dtype))
@@ -122,6 +129,10 @@ def evaluating(model: nn.Module) -> Iterator[None]:
         for module, mode in training.items():
             # Not train(): a frozen batch norm overrides it, and children have modes of their own.
             module.training = mode
+
+
+def _folded(model: nn.Module, task: Task, example: Batch) -> nn.Module:
+    return fold_batch_norms(model, lambda either: task.step(either, example))
 
 
 class _LossSums:

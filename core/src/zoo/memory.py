@@ -52,7 +52,9 @@ class MicroBatchSize:
 
     def bounds(self, count: int) -> list[tuple[int, int]]:
         """Where ``count`` images are cut: parts of at most ``images``, alike but for one image."""
-        parts = 1 if self.images is None else math.ceil(count / self.images)
+        if self.images is None:
+            return [(0, count)]
+        parts = math.ceil(count / self.images)
         return list(pairwise(count * part // parts for part in range(parts + 1)))
 
     def run(self, function: Callable[[int, int], T], count: int) -> Iterator[T]:

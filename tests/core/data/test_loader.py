@@ -25,8 +25,9 @@ from zoo.data import (
 )
 from zoo.data import _cache as cache_module
 from zoo.data import _workers as workers_module
+from zoo.data._reading import ResidentReader
 from zoo.errors import DataError
-from zoo.structures import Batch, Sample
+from zoo.structures import Batch, Sample, SampleKey
 
 SPEC = InputSpec(size_px=16, resize_px=18)
 HANG_S = 5  # a busy machine starts a worker and reads a batch within it
@@ -372,11 +373,49 @@ def test_reading_changes_no_file(photos: Path, opened: list[Loader]) -> None:
 @pytest.mark.cuda
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("dataset", [Numbers(), Resident()], ids=["files", "resident"])
-def test_batches_for_cuda_are_pinned(dataset: Dataset, workers: int, opened: list[Loader]) -> None:
-    loader = Loader(dataset, None, workers=workers, pin_memory=True)
-    opened.append(loader)
+@pytest.mark.parametrize("cache", ["auto", "none"])
+def test_batches_for_cuda_are_there_and_the_same(
+    dataset: Dataset, workers: int, cache: str, opened: list[Loader]
+) -> None:
+    plan = evaluation_batches(12, batch_size=4)
+    on_cpu, on_cuda = (
+        Loader(dataset, None, workers=workers, cache=cache, device=torch.device(device))
+        for device in ("cpu", "cuda")
+    )
+    opened += [on_cpu, on_cuda]
 
-    batches = list(loader.batches(evaluation_batches(12, batch_size=4)))
+    expected, batches = list(on_cpu.batches(plan)), list(on_cuda.batches(plan))
 
-    assert all(batch.images.is_pinned() for batch in batches)
-    assert all(batch.targets["labels"].is_pinned() for batch in batches)
+    assert all(batch.images.is_cuda and batch.ids.is_cuda for batch in batches)
+    assert [batch.images.cpu().tolist() for batch in batches] == [
+        batch.images.tolist() for batch in expected
+    ]
+    assert [batch.targets["labels"].cpu().tolist() for batch in batches] == [
+        batch.targets["labels"].tolist() for batch in expected
+    ]
+
+
+@pytest.mark.parametrize(
+    ("free_bytes", "cache", "kept"),
+    [(1 << 40, "auto", True), (1 << 40, "none", False), (100, "auto", False)],
+    ids=["fits", "not wanted", "too large"],
+)
+def test_a_resident_split_is_kept_on_a_cuda_device_where_it_fits(
+    monkeypatch: pytest.MonkeyPatch, free_bytes: int, cache: str, kept: bool
+) -> None:
+    cuda = torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free_bytes, 1 << 40))
+    loader = Loader(Resident(), None, cache=cache, device=cuda)
+
+    assert loader._home(Resident()) == (cuda if kept else None)
+
+
+def test_a_resident_split_gives_batches_where_it_is_kept() -> None:
+    reader = ResidentReader(Resident(), device=torch.device("meta"))
+
+    batch = reader.read([SampleKey(0, 3), SampleKey(0, 1)])
+
+    assert batch.images.device.type == "meta"
+    assert batch.ids.device.type == batch.targets["labels"].device.type == "meta"
+    assert batch.images.shape[0] == 2
+    assert batch.sizes.device.type == "cpu"

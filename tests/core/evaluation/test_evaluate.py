@@ -246,3 +246,23 @@ class Ranks:
     def _as_rank(self, share: Callable[[int], dict[str, float]], rank: int) -> dict[str, float]:
         self._rank.number = rank
         return share(rank)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64])
+def test_folded_batch_norms_change_no_value_beyond_roundings(batch_size: int) -> None:
+    seen: list[nn.Module] = []
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3)
+    )
+    model[1].running_var.uniform_(0.5, 2.0)
+    model.register_forward_hook(lambda module, _x, _y: seen.append(module))
+
+    images, plan = _images(64), _plan(64, batch_size)
+
+    plain = run(model, TASK, images, plan)
+    folded = run(model, TASK, images, plan, fold=True)
+
+    assert folded == pytest.approx(plain, rel=1e-5)
+    assert folded["top1"] == plain["top1"]
+    assert {module is model for module in seen} == {True, False}
+    assert seen[-1] is not model

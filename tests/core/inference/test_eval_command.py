@@ -289,14 +289,14 @@ def test_data_of_other_classes_are_refused_with_the_differences(
     code, out, err = zoo("eval", tiny_run, "--data", _other_classes(photos))
 
     assert (code, out) == (2, "")
-    assert "only the data have 'violett'; only the model has 'rot'" in err
+    assert "only in the data: 'violett'; only in the model: 'rot'" in err
 
 
 def test_data_of_more_classes_are_refused(tiny_run: Path, photos: Path, zoo: Zoo) -> None:
     code, _, err = zoo("eval", tiny_run, "--data", _third_class(photos))
 
     assert code == 2
-    assert "only the data have 'weiss'" in err
+    assert "only in the data: 'weiss'" in err
 
 
 def test_the_same_classes_in_another_order_are_refused(

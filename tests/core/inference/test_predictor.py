@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from torch import nn
 
 from zoo.checkpoint import save_best, save_checkpoint
 from zoo.devices import choose_precision
@@ -25,6 +26,7 @@ from zoo.errors import (
 )
 from zoo.inference import ModelRecord, Predictor, load_model, load_run
 from zoo.registry import default_registry
+from zoo.tasks import ClassificationTask
 
 CPU = torch.device("cpu")
 RED, BLUE = (220, 20, 20), (20, 20, 220)
@@ -289,3 +291,28 @@ def test_a_file_of_another_model_is_refused(plugin: None, tmp_path: Path) -> Non
 
     with pytest.raises(WeightsError, match=r"2\.weight"):
         load_model("tiny", str(tmp_path / "w.safetensors"))
+
+
+def test_for_many_images_a_folded_copy_answers(
+    record: ModelRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = nn.Sequential(
+        *(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()),
+        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)),
+    )
+    model[1].running_var.uniform_(0.5, 2.0)
+    predictor = Predictor(model, ClassificationTask(classes=record.classes), record, device=CPU)
+    images = [Image.new("RGB", (9, 9), colour) for colour in (RED, BLUE, RED)]
+    seen: list[nn.Module] = []
+    model.register_forward_hook(lambda module, _x, _y: seen.append(module))
+    monkeypatch.setattr("zoo.inference._predictor.FOLDING_PAYS_FROM", 3)
+
+    few = predictor(images[:2])
+    many = predictor(images, batch_size=2)
+
+    assert [answer["score"] for answer in many[:2]] == pytest.approx(
+        [answer["score"] for answer in few], rel=1e-5
+    )
+    assert many[2]["score"] == pytest.approx(many[0]["score"], rel=1e-5)
+    assert [module is model for module in seen[-2:]] == [False, False]
+    assert predictor.model is model

@@ -261,7 +261,7 @@ def test_the_chunks_of_rcnn_change_nothing(images: Tensor, sizes: Tensor, target
     assert isinstance(model, RCNN)
     whole = model(images, sizes, targets).detections
 
-    model.chunk = 7
+    model.roi_heads.chunk = 7
 
     for one, other in zip(model(images, sizes, targets).detections, whole, strict=True):
         torch.testing.assert_close(one.boxes, other.boxes, atol=1e-3, rtol=1e-4)

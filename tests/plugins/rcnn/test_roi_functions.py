@@ -11,6 +11,7 @@ from torch import Tensor
 
 from zoo_rcnn import operators, roi_pooling
 from zoo_rcnn.pyramid_pooling import pyramid_pool, pyramid_pool_regions, region_windows
+from zoo_rcnn.separable_align import separable_roi_align
 from zoo_rcnn.warping import warp_regions, with_context
 
 HEIGHT, WIDTH, STRIDE = 9, 13, 4
@@ -69,6 +70,24 @@ def test_roi_align_equals_torchvisions(
 ) -> None:
     assert_equal(
         lambda maps: roi_pooling.roi_align(
+            maps, rois, bins=bins, scale=1 / STRIDE, samples=samples, aligned=aligned
+        ),
+        lambda maps: torchvision.ops.roi_align(maps, rois, bins, 1 / STRIDE, samples, aligned),
+    )
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    rois=regions(),
+    bins=st.sampled_from([1, 7]),
+    samples=st.sampled_from([1, 2]),
+    aligned=st.booleans(),
+)
+def test_roi_align_as_matrix_products_equals_torchvisions(
+    rois: Tensor, bins: int, samples: int, aligned: bool
+) -> None:
+    assert_equal(
+        lambda maps: separable_roi_align(
             maps, rois, bins=bins, scale=1 / STRIDE, samples=samples, aligned=aligned
         ),
         lambda maps: torchvision.ops.roi_align(maps, rois, bins, 1 / STRIDE, samples, aligned),

@@ -32,16 +32,18 @@ def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "json_", is_flag=True, help="Print one JSON document.")(verb)
 
 
-def model_options(*, batch_size: int) -> Callable[[Command], Command]:
+def model_options(*, batch_size: int, runs_only: bool = False) -> Callable[[Command], Command]:
     """Which weights of a run or model to use, and on what: for verbs that use a trained model.
 
     Args:
         batch_size: the default.
+        runs_only: for verbs that take no model by its name.
     """
+    weights = click.option(
+        "--weights", metavar="NAME|FILE", help="Of a MODEL: published weights, or a file."
+    )
     options = (
-        click.option(
-            "--weights", metavar="NAME|FILE", help="Of a MODEL: published weights, or a file."
-        ),
+        *(() if runs_only else (weights,)),
         click.option(
             "--checkpoint",
             default="best",

@@ -8,7 +8,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import IO, Any
 
@@ -119,18 +119,32 @@ def as_json(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int | float) else str(value)
 
 
-def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows in columns as wide as they need to be; numbers stand to the right."""
+def print_table(
+    headers: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    bold: Collection[tuple[int, int]] = (),
+) -> None:
+    """Print rows in columns as wide as they need to be; numbers stand to the right.
+
+    Args:
+        bold: row and column, from 0, of cells that stand out on a terminal.
+    """
     table = [[printable(cell).replace("\n", " ") for cell in row] for row in (headers, *rows)]
     columns = list(zip(*table, strict=True))
     widths = [max(map(len, column)) for column in columns]
     numeric = [all(_NUMBER.fullmatch(cell) for cell in column[1:]) for column in columns]
-    for row in table:
-        cells = (
+    for number, row in enumerate(table, start=-1):
+        cells = [
             cell.rjust(width) if right else cell.ljust(width)
             for cell, width, right in zip(row, widths, numeric, strict=True)
-        )
-        click.echo("  ".join(cells).rstrip())
+        ]
+        cells[-1] = cells[-1].rstrip()
+        styled = [
+            click.style(cell, bold=True) if (number, column) in bold else cell
+            for column, cell in enumerate(cells)
+        ]
+        click.echo("  ".join(styled).rstrip())
 
 
 def count_text(number: float) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 VERBS: dict[str, tuple[str, str]] = {
     "train": ("zoo.cli.train:train", "Train a model, or go on with a run."),
     "eval": ("zoo.cli.eval:eval_", "Score a run, or a model with weights, on a split."),
+    "compare": ("zoo.cli.compare:compare", "Score runs on one split, and time them."),
     "predict": ("zoo.cli.predict:predict", "Say what is on images."),
     "data": ("zoo.cli.data:data", "Look at data before training on them."),
     "list": ("zoo.cli.list:list_", "List models, datasets, recipes, metrics, tasks or callbacks."),

@@ -1,20 +1,24 @@
-"""``zoo data``: look at data before training on them."""
+"""``zoo data``: look at data before training on them, and pack them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
 
 import click
 
 from zoo.cli._completion import complete_names
+from zoo.cli._imports import lasting_imports
 from zoo.cli._options import json_option
 from zoo.cli._output import print_answer, print_json, print_message, print_table
 from zoo.cli._progress import progress_bar
+from zoo.config import DataConfig
+from zoo.runs import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from zoo.data import SourceCheck
+    from zoo.data import PackResult, SourceCheck
 
 _SHOWN = 20
 """Files, groups or classes that are listed; the rest is counted, and in ``--json``."""
@@ -22,7 +26,7 @@ _SHOWN = 20
 
 @click.group()
 def data() -> None:
-    """Look at data before training on them."""
+    """Look at data before training on them, and pack them."""
 
 
 @data.command("check")
@@ -36,7 +40,8 @@ def check(context: click.Context, source: str, *, download: bool, json_: bool) -
     SOURCE is NAME or NAME:PATH of a data set, a path, or layout:path. Nothing is changed. The
     exit code is 0 where nothing is wrong, and 1 where something is.
     """
-    from zoo.workflows import check_data
+    with lasting_imports():
+        from zoo.workflows import check_data
 
     with progress_bar("checking") as progress:
         found = check_data(source, download=download, message=print_message, progress=progress)
@@ -46,6 +51,113 @@ def check(context: click.Context, source: str, *, download: bool, json_: bool) -
         _print(found)
     if found.problems:
         context.exit(1)
+
+
+@data.command("pack")
+@click.argument("source", shell_complete=complete_names("dataset"))
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder to make.")
+@click.option(
+    "--size",
+    "size_px",
+    type=click.IntRange(min=1),
+    default=256,
+    metavar="PX",
+    show_default=True,
+    help="Reduce longer shorter sides to it.",
+)
+@click.option(
+    "--format",
+    "image_format",
+    type=click.Choice(("jpeg", "raw")),
+    default="jpeg",
+    show_default=True,
+    help="JPEG, or raw pixels: ten times as large, and twice as quick or more.",
+)
+@click.option(
+    "--quality",
+    type=click.IntRange(1, 100),
+    default=90,
+    metavar="N",
+    show_default=True,
+    help="Of JPEGs that are made.",
+)
+@click.option(
+    "--channels",
+    type=click.Choice(("1", "3", "4")),
+    default="3",
+    show_default=True,
+    help="Grey, RGB or RGBA.",
+)
+@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Threads; default: all.")
+@click.option(
+    "--on-bad-image",
+    type=click.Choice(("fail", "skip")),
+    default="fail",
+    help="What to do with an image that cannot be read.",
+)
+@click.option(
+    "--on-bad-box",
+    type=click.Choice(("fail", "clip", "skip")),
+    default="fail",
+    help="What to do with boxes that are wrong.",
+)
+@click.option("--download", is_flag=True, help="Fetch registered data that are not here yet.")
+@json_option
+def pack(  # noqa: PLR0913  (a parameter for each option)
+    source: str,
+    *,
+    output: Path,
+    size_px: int,
+    image_format: str,
+    quality: int,
+    channels: str,
+    workers: int | None,
+    on_bad_image: str,
+    on_bad_box: str,
+    download: bool,
+    json_: bool,
+) -> None:
+    """Write the images of SOURCE into one file for each split, to be read quickly.
+
+    SOURCE is as for check; its files stay as they are. The folder is then a SOURCE itself, whose
+    splits are those that SOURCE would have. It appears when it is whole.
+    """
+    from zoo.data import Packing
+    from zoo.workflows import pack_data
+
+    packing = Packing(
+        image_format=cast("Literal['jpeg', 'raw']", image_format), size_px=size_px, quality=quality
+    )
+    config = DataConfig.model_validate(
+        {"on_bad_image": on_bad_image, "on_bad_box": on_bad_box, "download": download}
+    )
+    with progress_bar("packing") as progress:
+        packed = pack_data(
+            source,
+            output,
+            packing=packing,
+            channels=int(channels),
+            workers=workers,
+            data=config,
+            message=print_message,
+            progress=progress,
+        )
+    if json_:
+        print_json(packed)
+    else:
+        _print_packed(packed)
+
+
+def _print_packed(packed: PackResult) -> None:
+    images = sum(packed.splits.values())
+    listed = ", ".join(f"{split} {count:,}" for split, count in packed.splits.items())
+    copied = f", {packed.copied:,} of them copied as they were" if packed.copied else ""
+    print_answer(f"{packed.output}: {images:,} images ({listed}){copied}")
+    print_answer(
+        f"{packed.image_format}, shorter side {packed.size_px} px or less,"
+        f" {format_bytes(packed.size_bytes)}"
+    )
+    print_answer(f"use it with --data {packed.output}")
 
 
 def _print(found: SourceCheck) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli._completion import complete_names
+from zoo.cli._imports import lasting_imports
 from zoo.cli._options import json_option, model_options, task_options
 from zoo.cli._output import print_answer, print_json, print_message, print_table
 from zoo.cli._progress import progress_bar
@@ -75,7 +76,8 @@ def eval_(
     The best weights of a run are used, with its own preprocessing, on its own data unless --data
     names others of the same classes.
     """
-    from zoo.workflows import evaluate
+    with lasting_imports():
+        from zoo.workflows import evaluate
 
     said = {
         "workers": workers,

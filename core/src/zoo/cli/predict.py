@@ -11,6 +11,7 @@ import click
 from rich.cells import cell_len
 
 from zoo.cli._completion import complete_names
+from zoo.cli._imports import lasting_imports
 from zoo.cli._options import json_option, model_options, task_options
 from zoo.cli._output import print_answer, print_json, print_message
 from zoo.cli._progress import progress_bar
@@ -66,7 +67,8 @@ def predict(  # noqa: PLR0913  (its options)
 
     RUN answers with its best weights and its own preprocessing; a MODEL needs --weights.
     """
-    from zoo import workflows
+    with lasting_imports():
+        from zoo import workflows
     from zoo.registry import default_registry
 
     images = workflows.collect_images(paths)

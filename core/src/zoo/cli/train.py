@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli._completion import complete_names
+from zoo.cli._imports import lasting_imports
 from zoo.cli._options import DEVICES, PRECISIONS, json_option
 from zoo.cli._output import json_stream, print_answer, print_json, print_message
 from zoo.errors import ConfigError
@@ -131,16 +132,23 @@ def settings(function: Callable[..., Any]) -> Callable[..., Any]:
     help="Go on with a run as if it had not stopped.",
 )
 @click.option(
+    "--profile",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Say where the time of N steps went, and trace a few more.",
+)
+@click.option(
     "--dry-run", is_flag=True, help="Print the config with the origin of each value; train nothing."
 )
 @json_option
-def train(
+def train(  # noqa: PLR0913, PLR0917  (a parameter for each option)
     model: str | None,
     freeze: Sequence[str],
     config: Path | None,
     assignments: Sequence[str],
     output: Path | None,
     resume: Path | None,
+    profile: int | None,
     dry_run: bool,
     json_: bool,
     **values: Any,
@@ -172,7 +180,9 @@ def train(
             Layer("command line", {"model": {"name": model}}),
             *options,
         ]
-    return _run(options, output=output, resume=resume, dry_run=dry_run, json_=json_)
+    return _run(
+        options, output=output, resume=resume, profile=profile, dry_run=dry_run, json_=json_
+    )
 
 
 def _run(
@@ -180,12 +190,14 @@ def _run(
     *,
     output: Path | None,
     resume: Path | None,
+    profile: int | None,
     dry_run: bool,
     json_: bool,
 ) -> int:
     # torch is loaded here, after the words have been understood.
-    from zoo.distributed import is_launched, is_main_process, launch
-    from zoo.workflows import plan_training, run_training
+    with lasting_imports():
+        from zoo.distributed import is_launched, is_main_process, launch
+        from zoo.workflows import plan_training, run_training
 
     plan = plan_training(layers, resume=resume)
     if dry_run:
@@ -196,9 +208,12 @@ def _run(
     if plan.config.machine.gpus > 1 and not is_launched():
         command = ["-m", "zoo", *sys.argv[1:]]
         return launch(command, plan.config.machine.gpus, stdout=json_stream() if json_ else None)
-    result = run_training(plan, output=output, resume=resume, message=print_message)
+    result = run_training(
+        plan, output=output, resume=resume, profile_steps=profile, message=print_message
+    )
     if json_ and is_main_process():
-        print_json({"run": str(result.run), **asdict(result.fit)})
+        found = {"profile": result.profile} if result.profile else {}
+        print_json({"run": str(result.run), **asdict(result.fit), **found})
     return 0
 
 

@@ -16,6 +16,8 @@ from zoo.data._mask_transforms import mask_transforms
 from zoo.data._masked_files import MaskedFiles
 from zoo.data._named import find_dataset, read_dataset
 from zoo.data._order import epoch_batches, evaluation_batches
+from zoo.data._pack import PackResult, write_pack
+from zoo.data._pack_sample import Packing
 from zoo.data._resident import Resident
 from zoo.data._source import Source, open_source
 from zoo.data._torchvision import torchvision_splits
@@ -28,6 +30,8 @@ __all__ = [
     "FileDataset",
     "Loader",
     "MaskedFiles",
+    "PackResult",
+    "Packing",
     "Resident",
     "ResidentDataset",
     "Source",
@@ -49,4 +53,5 @@ __all__ = [
     "to_own_pixels",
     "torchvision_splits",
     "weigh_borders",
+    "write_pack",
 ]

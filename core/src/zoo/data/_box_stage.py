@@ -117,7 +117,8 @@ class BoxBatchStage:
     def __call__(self, batch: Batch) -> Batch:
         images = self._normalise(batch).images
         sizes = batch.sizes.to(images.device, non_blocking=True)
-        if bool((batch.sizes != torch.tensor(images.shape[-2:])).any()):
+        padded = list(images.shape[-2:])
+        if any(size != padded for size in batch.sizes.tolist()):
             rows = torch.arange(images.shape[-2], device=images.device) < sizes[:, :1]
             columns = torch.arange(images.shape[-1], device=images.device) < sizes[:, 1:]
             images = images * (rows[:, None, :, None] & columns[:, None, None, :])

@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo.data._decode import decode_image
 from zoo.data._files import FileDataset
 from zoo.data._objects import ObjectTable
 from zoo.errors import DataError
@@ -67,7 +66,7 @@ class BoxedFiles(FileDataset):
         """Decode one image; targets "boxes", "labels", "crowd" and "difficult"."""
         if self.names[index] in self.faults:
             raise DataError(self.faults[self.names[index]], "See it with `zoo data check`.")
-        image = decode_image(self.path(index), channels=self.channels)
+        image = self.image(index)
         self._check_size(index, image)
         found = self.objects[index]
         return Sample(

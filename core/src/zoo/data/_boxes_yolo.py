@@ -14,8 +14,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from zoo.data._box_faults import Corners, MarkedBox, MarkedImage, boxed_splits, to_number
 from zoo.data._boxed_files import BoxedFiles
 from zoo.data._files import find_images, subfolders
@@ -60,6 +58,8 @@ def _find_yaml(root: Path) -> Path | None:
 
 def _read_yaml(file: Path) -> tuple[dict[int, str], dict[str, list[Path]]]:
     """Class names by number, and the images of each split."""
+    import yaml  # here, where there is YAML: it takes longer to load than all of zoo.data
+
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -17,6 +17,7 @@ from zoo.data._dataset import Dataset
 from zoo.data._decode import image_content, image_header
 from zoo.data._files import FileDataset, ImageFiles
 from zoo.data._masked_files import MaskedFiles
+from zoo.data._packed import Packed, altered_files
 from zoo.data._source import Source
 from zoo.errors import DataError
 from zoo.structures import IGNORED, Sample
@@ -127,6 +128,7 @@ def check_source(
         for split, images in found.items()
     }
     problems = _problems(splits, bad, across_splits, across_classes, masks)
+    problems += altered_files(source.splits)
     if bad_ones:
         problems.insert(0, f"{len(bad_ones)} bad box{'es' * (len(bad_ones) > 1)}")
     return SourceCheck(
@@ -162,7 +164,8 @@ class _Image:
 
 
 def _inspect_all(split: str, dataset: Dataset) -> Iterator[_Image]:
-    inspect = _inspect_file if isinstance(dataset, FileDataset) else _inspect_loaded
+    files = isinstance(dataset, FileDataset) and not isinstance(dataset, Packed)
+    inspect = _inspect_file if files else _inspect_loaded
     # Pillow decodes without holding the interpreter's lock, so threads are enough.
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
         yield from pool.map(lambda index: inspect(split, dataset, index), range(len(dataset)))

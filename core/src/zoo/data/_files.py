@@ -65,6 +65,10 @@ class FileDataset(ABC):
         """Of one image."""
         return self.root / self.names[index]
 
+    def image(self, index: int) -> Tensor:
+        """Decode one image: (c, h, w) uint8."""
+        return decode_image(self.path(index), channels=self.channels)
+
     def describe(self, index: int) -> str:
         """The path."""
         return str(self.path(index))
@@ -100,8 +104,7 @@ class ImageFiles(FileDataset):
 
     def load(self, index: int) -> Sample:
         """Decode one image."""
-        image = decode_image(self.path(index), channels=self.channels)
-        return Sample(image, {"labels": int(self.labels[index])})
+        return Sample(self.image(index), {"labels": int(self.labels[index])})
 
     def truths(self) -> list[int]:
         """The labels."""

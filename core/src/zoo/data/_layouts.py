@@ -14,6 +14,7 @@ from zoo.data._files import FileDataset, find_images, subfolders
 from zoo.data._folders import read_folders
 from zoo.data._mask_folders import holds_masks, read_mask_folders
 from zoo.data._masks_coco import read_coco_masks
+from zoo.data._packed import holds_pack, read_pack
 from zoo.data._stacks import holds_stacks, read_stacks
 from zoo.errors import DataError
 
@@ -26,18 +27,22 @@ LAYOUTS: dict[str, Callable[..., Mapping[str, FileDataset]]] = {
     "voc": read_voc,
     "coco": read_coco,
     "yolo": read_yolo,
+    "packed": read_pack,
 }
 """By name, as in ``layout:path``; each is called with the path and the channels to decode to.
 
 ``recognise`` never says "coco-masks": a COCO file by itself means its boxes."""
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
-_BOXED: dict[str, Callable[[Path], bool]] = {
+_SIGNS: dict[str, Callable[[Path], bool]] = {
+    "packed": holds_pack,
+    "stacks": holds_stacks,
+    "masks": holds_masks,
     "yolo": holds_yolo,
     "coco": holds_coco,
     "voc": holds_voc,
 }
-"""What tells layouts of images with boxes."""
+"""What tells layouts of folders, in the order in which they are asked."""
 _BOXED_FILES = {".json": "coco", ".yaml": "yolo", ".yml": "yolo"}
 
 
@@ -53,13 +58,9 @@ def recognise(path: Path) -> str:
         if path.suffix.lower() in _BOXED_FILES:
             return _BOXED_FILES[path.suffix.lower()]
         raise _no_source(path)
-    if holds_stacks(path):
-        return "stacks"
-    if holds_masks(path):
-        return "masks"
-    boxed = next((layout for layout, holds in _BOXED.items() if holds(path)), None)
-    if boxed is not None:
-        return boxed
+    found = next((layout for layout, holds in _SIGNS.items() if holds(path)), None)
+    if found is not None:
+        return found
     folders = subfolders(path)
     if folders:
         return "folders"

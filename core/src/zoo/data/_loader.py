@@ -6,7 +6,9 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from zoo.data._cache import cache_images
+import torch
+
+from zoo.data._cache import FREE_MEMORY_FRACTION, cache_images
 from zoo.data._dataset import Dataset, ResidentDataset
 from zoo.data._reading import Reader, ResidentReader, SampleReader
 from zoo.data._transforms import SampleTransform
@@ -25,7 +27,8 @@ class Loader:
         transform: ``Transforms.sample`` of this split.
         workers: processes that read; 0 reads in this process; None takes what the machine and the
             data ask for.
-        pin_memory: put batches in page-locked memory, for a CUDA device.
+        device: where batches are used.  A CUDA device gets them there, copied while it computes;
+            and a split that is in memory, and is read as it is, is kept there where it fits.
         cache: keep decoded images in memory: "memory" always, "auto" where they fit (see
             ``zoo.data._cache``), "none" never.
         fill: ``Transforms.fill`` of this split.
@@ -38,7 +41,7 @@ class Loader:
         transform: SampleTransform | None,
         *,
         workers: int | None = None,
-        pin_memory: bool = False,
+        device: torch.device | None = None,
         cache: Literal["auto", "memory", "none"] = "auto",
         fill: Mapping[str, int] | None = None,
         timeout_s: float = 120.0,
@@ -46,7 +49,7 @@ class Loader:
         self._dataset = dataset
         self._transform = transform
         self._workers = workers
-        self._pin_memory = pin_memory
+        self._cuda = device if device is not None and device.type == "cuda" else None
         self._cache = cache
         self._fill = fill
         self._timeout_s = timeout_s
@@ -60,7 +63,8 @@ class Loader:
         """
         if self._running is None:
             self._running = self._start()
-        return self._running.batches(plan)
+        batches = self._running.batches(plan)
+        return batches if self._cuda is None else copied_to(self._cuda, batches)
 
     def close(self) -> None:
         """End the workers; a later iteration starts new ones."""
@@ -71,29 +75,62 @@ class Loader:
     def _start(self) -> _InProcess | WorkerPool:
         """Fill the cache, then start workers, which share its memory."""
         if self._transform is None and isinstance(self._dataset, ResidentDataset):
-            return _InProcess(ResidentReader(self._dataset), pin_memory=self._pin_memory)
+            home = self._home(self._dataset)
+            resident = ResidentReader(self._dataset, device=home)
+            return _InProcess(resident, pin_memory=self._cuda is not None and home is None)
         dataset = cache_images(self._dataset, self._cache)
         in_memory = dataset is not self._dataset or isinstance(dataset, ResidentDataset)
         reader = SampleReader(dataset, self._transform, self._fill)
         workers = self._choose_workers(in_memory)
         if workers == 0:
-            return _InProcess(reader, pin_memory=self._pin_memory)
+            return _InProcess(reader, pin_memory=self._cuda is not None)
         return WorkerPool(
             reader,
             workers,
             describe=dataset.describe,
-            pin_memory=self._pin_memory,
+            pin_memory=self._cuda is not None,
             timeout_s=self._timeout_s,
         )
+
+    def _home(self, dataset: ResidentDataset) -> torch.device | None:
+        """The CUDA device, if the split is to be kept there and takes little of its free memory."""
+        if self._cuda is None or self._cache == "none":
+            return None
+        tensors = [dataset.images, *dataset.targets.values()]
+        size_bytes = sum(tensor.nbytes for tensor in tensors)
+        free_bytes, _ = torch.cuda.mem_get_info(self._cuda)
+        return self._cuda if size_bytes <= FREE_MEMORY_FRACTION * free_bytes else None
 
     def _choose_workers(self, in_memory: bool) -> int:
         """As asked; else none where nothing is decoded for a CPU, which needs its cores itself."""
         if self._workers is not None:
             return self._workers
         cpus = usable_cpus()
-        if self._pin_memory:
+        if self._cuda is not None:
             return min(cpus, 16)
         return 0 if in_memory else max(1, cpus // 2)
+
+
+def copied_to(device: torch.device, batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Batches on a CUDA device, which goes on computing while the next one is copied.
+
+    Args:
+        device: the CUDA device.
+        batches: in page-locked memory, or on a CUDA device already.
+    """
+    stream = torch.cuda.Stream(device)
+    for batch in batches:
+        if batch.images.is_cuda:
+            yield batch
+            continue
+        with torch.cuda.stream(stream):
+            copied = batch.to(device)
+        computing = torch.cuda.current_stream(device)
+        computing.wait_stream(stream)
+        for tensor in (copied.images, copied.ids, *copied.targets.values()):
+            # Its memory is not given to another copy before what is computed from it is done.
+            tensor.record_stream(computing)
+        yield copied
 
 
 def usable_cpus() -> int:

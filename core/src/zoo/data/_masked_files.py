@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from zoo.data._class_masks import read_mask
-from zoo.data._decode import decode_image, upright_size
+from zoo.data._decode import upright_size
 from zoo.data._files import FileDataset
 from zoo.data._mask_classes import MaskClasses, settle_classes, value_text
 from zoo.data._mask_file import COLOUR, Values
@@ -52,7 +52,7 @@ class MaskedFiles(FileDataset):
 
     def load(self, index: int) -> Sample:
         """Decode one image and its mask, (h, w) uint8 of class numbers."""
-        image = decode_image(self.path(index), channels=self.channels)
+        image = self.image(index)
         path = mask_path(self.root, self.names[index], self.mask_names[index])
         mask = self.mask_classes.mask(read_mask(path), path)
         check_sizes(self.path(index), path, image.shape[-2:], mask.shape)

@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 
 from zoo.data._coco import CocoFile, CocoImage, read_coco_files, training_file
-from zoo.data._decode import decode_image, upright_size
+from zoo.data._decode import upright_size
 from zoo.data._folders import size_bytes
 from zoo.data._mask_classes import MaskClasses
 from zoo.data._masked_files import MaskedFiles, survey
@@ -95,7 +95,7 @@ class CocoMasks(MaskedFiles):
         fault = self.faults.get(self.names[index])
         if fault:
             raise DataError(fault, "See all with `zoo data check`.")
-        image = decode_image(self.path(index), channels=self.channels)
+        image = self.image(index)
         return Sample(image, {"masks": torch.from_numpy(self.drawn[index].mask())})
 
     def truths(self) -> list[str]:

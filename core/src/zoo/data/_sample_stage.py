@@ -160,7 +160,7 @@ def resize_and_centre_crop(image: Tensor, spec: InputSpec) -> Tensor:
         height, width = int(shorter_px * height / width), shorter_px
     image = resize(image, height, width, spec.interpolation)
     top, left = round((height - size_px) / 2.0), round((width - size_px) / 2.0)
-    return cut(image, (top, left, size_px, size_px)).contiguous()
+    return cut(image, (top, left, size_px, size_px))
 
 
 def _without_far_ends(image: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from zoo.data import decode_image
 from zoo.devices import autocast
 from zoo.errors import DataError
 from zoo.memory import MicroBatchSize
+from zoo.models import FOLDING_PAYS_FROM, fold_batch_norms
 from zoo.structures import Batch, Sample, SampleKey, SampleKeys
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Predictor:
         precision: "fp32", "bf16" or "fp16".
 
     Attributes:
+        model: for many images a copy of it answers, which does not follow later changes.
         transforms: the evaluation preprocessing of the weights, in both stages.
         micro_batch: how many images go through the model at once; fewer once memory ran out.
     """
@@ -55,6 +57,7 @@ class Predictor:
         precision: str = "fp32",
     ) -> None:
         self.model = model.eval().requires_grad_(requires_grad=False)
+        self._folded: nn.Module | None = None
         self.task = task
         self.record = record
         self.device = device
@@ -99,7 +102,8 @@ class Predictor:
         answers = []
         for start in range(0, len(images), batch_size):
             batch = images[start : start + batch_size]
-            answers += self.answers([self.prepare(image) for image in batch])
+            prepared = [self.prepare(image) for image in batch]
+            answers += self.answers(prepared, of=len(images))
         return answers
 
     def prepare(self, image: ImageLike) -> Sample:
@@ -109,23 +113,39 @@ class Predictor:
             sample = self.transforms.sample(sample, SampleKey(0, 0))
         return sample
 
-    def answers(self, prepared: Sequence[Sample]) -> list[Any]:
+    def answers(self, prepared: Sequence[Sample], *, of: int = 1) -> list[Any]:
         """The task's answers for images from ``prepare``; those of one size in one forward pass.
+
+        Args:
+            prepared: in order.
+            of: how many images there are in all; for many a copy of the model answers whose batch
+                norms are in its convolutions, and whose answers differ by roundings.
 
         Raises:
             DeviceMemoryError: there is no memory for a single image.
         """
         parts = self.micro_batch.run(
-            lambda start, stop: self._answers(prepared[start:stop]), len(prepared)
+            lambda start, stop: self._answers(prepared[start:stop], fold=of >= FOLDING_PAYS_FROM),
+            len(prepared),
         )
         return [answer for part in parts for answer in part]
 
-    def _answers(self, prepared: Sequence[Sample]) -> list[Any]:
+    def _answers(self, prepared: Sequence[Sample], *, fold: bool) -> list[Any]:
         with torch.inference_mode(), autocast(self.device, self.precision):
             # Images of several sizes come to one size only in the batch stage, if at all.
             parts = [self.transforms.batch(part.to(self.device)) for part in _batches(prepared)]
             batches = [_joined(list(group)) for _, group in groupby(parts, key=_image_shape)]
-            return [answer for batch in batches for answer in self.task.predict(self.model, batch)]
+            model = self._folded_by(batches[0]) if fold else self.model
+            return [answer for batch in batches for answer in self.task.predict(model, batch)]
+
+    def _folded_by(self, batch: Batch) -> nn.Module:
+        """The copy for many images, made on the first of them."""
+        if self._folded is None:
+            single = batch.rows(0, 1)
+            self._folded = fold_batch_norms(
+                self.model, lambda model: self.task.predict(model, single)
+            )
+        return self._folded
 
 
 def _to_tensor(image: ImageLike, channels: int) -> Tensor:

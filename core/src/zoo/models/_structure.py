@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,31 +66,47 @@ def describe_structure(model: nn.Module, input: InputSpec) -> list[StageRow]:  #
     return [*rows, total]
 
 
+@contextmanager
+def counted_multiply_adds(model: nn.Module) -> Iterator[Counter[str]]:
+    """Count the multiply-adds of convolutions and linear layers while the block runs the model.
+
+    Yields:
+        Their numbers by the name of the top-level part.
+    """
+    macs: Counter[str] = Counter()
+    hooks = []
+    for name, module in model.named_modules():
+        if isinstance(module, (nn.Linear, _ConvNd)):
+            part = name.partition(".")[0]
+            hooks.append(
+                module.register_forward_hook(
+                    lambda m, x, y, n=part: macs.update({n: _multiply_adds(m, x[0], y)})
+                )
+            )
+    try:
+        yield macs
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
 def _run(model: nn.Module, spec: InputSpec) -> tuple[dict[str, tuple[int, ...]], Counter[str]]:
     """The output shape of each part that runs, "" being the model, and its multiply-adds."""
     shapes: dict[str, tuple[int, ...]] = {}
-    macs: Counter[str] = Counter()
 
     def note_shape(name: str, output: Any) -> None:
         # Popped first: a part that runs twice (one ReLU for all) stands where it ran last.
         shapes.pop(name, None)
         shapes[name] = _shape(output)
 
-    hooks = []
-    for name, module in model.named_modules():
-        part = name.partition(".")[0]
-        if name == part:
-            hooks.append(module.register_forward_hook(lambda _m, _x, y, n=part: note_shape(n, y)))
-        if isinstance(module, (nn.Linear, _ConvNd)):
-            hooks.append(
-                module.register_forward_hook(
-                    lambda m, x, y, n=part: macs.update({n: _multiply_adds(m, x[0], y)})
-                )
-            )
+    hooks = [
+        module.register_forward_hook(lambda _m, _x, y, n=name: note_shape(n, y))
+        for name, module in [("", model), *model.named_children()]
+    ]
     modes = [(module, module.training) for module in model.modules()]
     device = next((parameter.device for parameter in model.parameters()), None)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), counted_multiply_adds(model) as macs:
             run = getattr(model.eval(), "typical_pass", model)
             run(torch.zeros(1, spec.channels, spec.size_px, spec.size_px, device=device))
     finally:

@@ -23,9 +23,14 @@ def format_metric(name: str, value: float) -> str:
     """
     if not math.isfinite(value):
         return str(value)
-    if _PERCENT.fullmatch(name):
+    if is_fraction(name):
         return f"{value * 100:.2f} %"
     return f"{value:.4f}"
+
+
+def is_fraction(name: str) -> bool:
+    """Whether a metric is shown as per cent."""
+    return _PERCENT.fullmatch(name) is not None
 
 
 def format_metrics(

@@ -3,6 +3,7 @@
 from zoo.runs._environment import describe_environment
 from zoo.runs._folder import RunFolder
 from zoo.runs._json import JSON, dump_json, parse_json
+from zoo.runs._lock import folder_lock
 from zoo.runs._names import is_safe_name, printable
 from zoo.runs._storage import (
     WrittenFile,
@@ -22,6 +23,7 @@ __all__ = [
     "check_free_space",
     "describe_environment",
     "dump_json",
+    "folder_lock",
     "format_bytes",
     "is_safe_name",
     "parse_json",

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 EVERY_LOSS = "*"
@@ -57,16 +56,16 @@ def _count_of(name: str, counts: Mapping[str, Tensor | float]) -> Tensor | float
     return counts[name] if name in counts else counts[EVERY_LOSS]
 
 
-def loss_weights(
+def weighted_losses(
     losses: Mapping[str, LossSum],
     counts: Mapping[str, Tensor | float],
     *,
     scale: float = 1.0,
 ) -> list[Tensor]:
-    """What each loss's sum is multiplied with in the number that is minimised.
+    """The mean losses times their weights: what is minimised is their sum.
 
-    That number is the weighted sum of the mean losses.  Given to ``torch.autograd.backward`` with
-    the sums, the weights save the products and their part of the backward pass.
+    To give the weights to ``torch.autograd.backward`` as gradients would save the products, and
+    load torch's compiler stack for a second.
 
     Args:
         losses: of a batch, a micro-batch or one rank's share.
@@ -74,13 +73,11 @@ def loss_weights(
         scale: factor of the whole.
 
     Returns:
-        () tensors of the sums' types, in the order of ``losses``.
+        () tensors of the sums' types, in the order of ``losses``; ``torch.autograd.backward`` adds
+        them up.
     """
-    weights = []
+    terms = []
     for name, loss in losses.items():
         weight = scale * loss.weight / _count_of(name, counts)
-        if isinstance(weight, Tensor):
-            weights.append(weight.to(loss.total))
-        else:
-            weights.append(torch.full_like(loss.total, weight))
-    return weights
+        terms.append(loss.total * (weight.to(loss.total) if isinstance(weight, Tensor) else weight))
+    return terms

@@ -50,6 +50,7 @@ class DetectionTask(Task):
 
     name = "detection"
     headline = "val/ap"
+    beside_headline = ("ap50",)
     targets = ("boxes", "labels")
     least_images = 1
 

@@ -29,6 +29,9 @@ class Task(ABC):
     headline: ClassVar[str]
     """The metric that decides which weights are best, "val/top1"."""
 
+    beside_headline: ClassVar[tuple[str, ...]] = ()
+    """Metrics that a comparison of runs shows with the headline, without the split: "ap50"."""
+
     targets: ClassVar[tuple[str, ...]] = ()
     """The targets that it reads, by name: data without them are refused."""
 

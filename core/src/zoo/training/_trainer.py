@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -20,7 +20,7 @@ from zoo.config import RunConfig
 from zoo.devices import autocast
 from zoo.distributed import Agreement, barrier, is_main, sum_over_ranks, world_size
 from zoo.errors import StoppedError, UnknownNameError, ZooError
-from zoo.structures import Batch, Step, loss_weights
+from zoo.structures import Batch, Step, weighted_losses
 from zoo.tasks import Task
 from zoo.training._ema import Ema
 from zoo.training._events import Callback, FitResult, Progress
@@ -36,6 +36,7 @@ from zoo.training._inputs import (
 from zoo.training._interrupt import Interrupt
 from zoo.training._memory import StepMemory
 from zoo.training._optimizers import build_optimizer
+from zoo.training._phases import Around, mark_phases
 from zoo.training._running import RunningMetrics
 from zoo.training._schedules import Schedule
 from zoo.training._snapshot import capture, restore
@@ -156,10 +157,8 @@ class Trainer:
             with synchronise:
                 with autocast(self.device, self.precision):
                     step = self._module(micro_batch)
-                weights = loss_weights(step.losses, counts, scale=world_size())
-                torch.autograd.backward(
-                    [loss.total for loss in step.losses.values()], self.scaler.scale(weights)
-                )
+                losses = weighted_losses(step.losses, counts, scale=world_size())
+                torch.autograd.backward(self.scaler.scale(losses))
             passes.append((step.detached(), micro_batch))
         return passes
 
@@ -207,6 +206,10 @@ class Trainer:
         if self.state.end != "patience":
             self.state = replace(self.state, end=self._limit_reached())
 
+    def mark_phases(self, around: Around) -> Callable[[], None]:
+        """Enter ``around(name)`` with each phase of the work, until what this gives is called."""
+        return mark_phases(self, around)
+
     def describe_weights(self) -> Mapping[str, Any]:
         """What using the weights of now needs, with the metrics of the last evaluation."""
         if self.destination is None:
@@ -225,10 +228,9 @@ class Trainer:
 
     def _prepare(self, batch: Batch) -> Batch:
         batch = self._data.transform(batch.to(self.device))
-        if self.config.machine.channels_last:
-            images = batch.images.contiguous(memory_format=torch.channels_last)
-            batch = batch.with_images(images)
-        return batch
+        last = self.config.machine.channels_last
+        memory_format = torch.channels_last if last else torch.contiguous_format
+        return batch.with_images(batch.images.contiguous(memory_format=memory_format))
 
     def _counts_over_ranks(self, batch: Batch) -> Mapping[str, Tensor | float]:
         counts = self.task.loss_counts(batch)

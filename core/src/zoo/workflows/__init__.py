@@ -1,24 +1,26 @@
 """Assemble the objects for one verb; no algorithm."""
 
-from zoo.workflows._benchmark import BenchmarkResult, Speed, benchmark
-from zoo.workflows._data import check_data
+from zoo.workflows._benchmark import BenchmarkResult, benchmark
+from zoo.workflows._compare import ComparedRun, Comparison, compare
+from zoo.workflows._data import check_data, pack_data
 from zoo.workflows._evaluate import EvaluationResult, evaluate
-from zoo.workflows._job import TrainResult
 from zoo.workflows._open import open_predictor
 from zoo.workflows._predict import Prediction, collect_images, predict
 from zoo.workflows._train import plan_training, run_training, train
 
 __all__ = [
     "BenchmarkResult",
+    "ComparedRun",
+    "Comparison",
     "EvaluationResult",
     "Prediction",
-    "Speed",
-    "TrainResult",
     "benchmark",
     "check_data",
     "collect_images",
+    "compare",
     "evaluate",
     "open_predictor",
+    "pack_data",
     "plan_training",
     "predict",
     "run_training",

@@ -1,11 +1,12 @@
-"""Look at data before training on them."""
+"""Look at data before training on them, and pack them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from zoo.config import DataConfig
-from zoo.data import SourceCheck, check_source, open_source
+from zoo.data import Packing, PackResult, SourceCheck, check_source, open_source, write_pack
 from zoo.registry import default_registry
 
 
@@ -35,3 +36,42 @@ def check_data(
         unsettled=True,
     )
     return check_source(opened, progress=progress)
+
+
+def pack_data(
+    source: str,
+    output: Path,
+    *,
+    packing: Packing | None = None,
+    channels: int = 3,
+    workers: int | None = None,
+    data: DataConfig | None = None,
+    message: Callable[[str], None],
+    progress: Callable[[int, int], None] | None = None,
+) -> PackResult:
+    """Write the images of a source into one file for each split.
+
+    Args:
+        source: a registered name, ``name:path``, a path, or ``layout:path``.
+        output: the folder of the pack; it does not exist, or is empty.
+        packing: format and size; default: JPEG, 256 px.
+        channels: to decode to: 1, 3 or 4.
+        workers: threads; default: as many as there are processors.
+        data: what to do with bad images and boxes, and whether to download.
+        message: told what a person should know.
+        progress: told how many images are done, of how many.
+
+    Raises:
+        DataError: the source cannot be opened or packed, or an image not be read.
+        UsageError: ``output`` is not empty.
+        StorageError: the disk has not the room, or fails.
+    """
+    opened = open_source(
+        source,
+        registry=default_registry(),
+        data=data or DataConfig(),
+        message=message,
+        channels=channels,
+        undivided=True,
+    )
+    return write_pack(opened, output, packing or Packing(), workers=workers, progress=progress)

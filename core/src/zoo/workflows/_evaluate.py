@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +12,12 @@ from zoo import evaluation
 from zoo.cards import MetricCard
 from zoo.config import DataConfig, check_options, load_config
 from zoo.data import Loader, evaluation_batches, open_source
-from zoo.errors import DataError, UnknownNameError, UsageError
+from zoo.errors import UnknownNameError, UsageError
 from zoo.inference import Predictor
+from zoo.models import FOLDING_PAYS_FROM
 from zoo.registry import default_registry
 from zoo.runs import RunFolder
+from zoo.workflows._classes import with_classes_of
 from zoo.workflows._open import is_run, open_predictor
 
 if TYPE_CHECKING:
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
     from zoo.metrics import Metric
     from zoo.registry import Registry
     from zoo.tasks import Task
-
-_WORDNET_ID = re.compile(r"n\d{8}")
-_SHOWN = 3
-"""Differing classes that a message names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +111,7 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
     registry = registry or default_registry()
     message = message or _nobody
     run = None if weights or isinstance(model, Predictor) or not is_run(model) else Path(model)
-    settings = _data_settings(run, data, data_options or {})
+    settings = data_settings(run, data, data_options or {})
     predictor = open_predictor(
         model,
         weights=weights,
@@ -129,7 +126,7 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
         raise UsageError(f"evaluate {predictor.record.model} on which data?", "Give --data SOURCE.")
     undivided = data is not None and split in (None, "all")
     source = open_source(
-        settings.source or _default_data(predictor.record, registry),
+        settings.source or default_data(predictor.record, registry),
         registry=registry,
         data=settings,
         channels=predictor.record.in_channels,
@@ -138,14 +135,45 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
     )
     if run is not None and data is None:
         _say_what_changed(RunFolder(run), source, message)
-    predictor = _with_classes_of(source, predictor)
-    own = dict(predictor.task.metrics("val"))
-    metrics = own | _named_metrics(more_metrics, predictor.task, registry) | own
-    if confusion and (matrix := predictor.task.confusion_metric()) is not None:
-        metrics["confusion-matrix"] = matrix
     if split is None:
         split = "all" if undivided and source.whole is not None else "val"
-    dataset = _split_of(source, split)
+    predictor = with_classes_of(source, predictor)
+    return score_split(
+        predictor,
+        source,
+        split,
+        metrics=metrics_of(predictor.task, more_metrics, registry),
+        batch_size=batch_size,
+        workers=settings.workers,
+        confusion=confusion,
+        progress=progress,
+    )
+
+
+def score_split(
+    predictor: Predictor,
+    source: Source,
+    split: str,
+    *,
+    metrics: Mapping[str, Metric],
+    batch_size: int,
+    workers: int | None = None,
+    confusion: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> EvaluationResult:
+    """Score a model on a split of data that are open.
+
+    Args:
+        predictor: with the classes of the source.
+        source: the data.
+        split: of them, or "all".
+        metrics: fresh, from ``metrics_of``.
+        batch_size, confusion, progress: as for ``evaluate``.
+        workers: processes that read images; None takes what suits the machine.
+    """
+    if confusion and (matrix := predictor.task.confusion_metric()) is not None:
+        metrics = {**metrics, "confusion-matrix": matrix}
+    dataset = split_of(source, split)
     predictor.task.check_targets({split: dataset})
     values = _score(
         predictor,
@@ -153,7 +181,7 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
         metrics,
         split=split,
         batch_size=batch_size,
-        workers=settings.workers,
+        workers=workers,
         progress=progress,
     )
     return EvaluationResult(
@@ -167,6 +195,16 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
         precision=predictor.precision,
         **_details(metrics, confusion=confusion),
     )
+
+
+def metrics_of(task: Task, more_metrics: Sequence[str], registry: Registry) -> dict[str, Metric]:
+    """Fresh metrics of an evaluation: those of the task, and more by name.
+
+    Raises:
+        UsageError: one is unknown, or reads the predictions of another task.
+    """
+    own = dict(task.metrics("val"))
+    return own | _named_metrics(more_metrics, task, registry) | own
 
 
 def _named_metrics(names: Sequence[str], task: Task, registry: Registry) -> dict[str, Metric]:
@@ -202,12 +240,11 @@ def _score(
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, float]:
     transforms = predictor.transforms
-    on_gpu = predictor.device.type == "cuda"
     loader = Loader(
         dataset,
         transforms.sample,
         workers=workers,
-        pin_memory=on_gpu,
+        device=predictor.device,
         cache="none",
         fill=transforms.fill,
     )
@@ -222,6 +259,7 @@ def _score(
             device=predictor.device,
             precision=predictor.precision,
             split=split,
+            fold=len(dataset) >= FOLDING_PAYS_FROM,
             metrics=metrics,
             micro_batch=predictor.micro_batch,
             progress=progress,
@@ -241,7 +279,7 @@ def _details(metrics: Mapping[str, Metric], *, confusion: bool) -> dict[str, Any
     return details
 
 
-def _data_settings(run: Path | None, source: str | None, options: Mapping[str, Any]) -> DataConfig:
+def data_settings(run: Path | None, source: str | None, options: Mapping[str, Any]) -> DataConfig:
     """How the data are read: as by the run, but for what is said anew."""
     settings = load_config(RunFolder.open(run).config).config.data if run else DataConfig()
     checked = check_options("data", DataConfig, options)
@@ -257,55 +295,16 @@ def _say_what_changed(run: RunFolder, source: Source, message: Callable[[str], N
             message(f"The data are no longer those of the run: {difference}.")
 
 
-def _default_data(record: ModelRecord, registry: Registry) -> str:
+def default_data(record: ModelRecord, registry: Registry) -> str:
     return registry.default_dataset(registry.get("task", record.task)).full_name
 
 
-def _split_of(source: Source, split: str) -> Dataset:
+def split_of(source: Source, split: str) -> Dataset:
     splits = source.splits if source.whole is None else {**source.splits, "all": source.whole}
     if split not in splits:
         names = ", ".join(splits)
         raise UnknownNameError("split", split, splits, f"{source.name} has {names}.")
     return splits[split]
-
-
-def _with_classes_of(source: Source, predictor: Predictor) -> Predictor:
-    """The predictor, if its classes are those of the data.
-
-    A file of weights knows only how many classes it has, and the folders of ImageNet are named by
-    WordNet ids, in the order of the published weights: the names of the data are taken then.
-
-    Raises:
-        DataError: other classes, or the same in another order; names the first differences.
-    """
-    record, ours = predictor.record, tuple(source.classes)
-    if ours == record.classes:
-        return predictor
-    numbered = record.classes == tuple(map(str, range(len(record.classes))))
-    wordnet = len(ours) == 1000 and all(map(_WORDNET_ID.fullmatch, ours))
-    if record.weights and len(ours) == len(record.classes) and (numbered or wordnet):
-        return predictor.renamed(ours)
-    raise DataError(
-        f"the classes of {source.name} are not those of the model: "
-        + _difference(ours, record.classes),
-        f"The model knows {_some(record.classes)}.",
-    )
-
-
-def _difference(ours: Sequence[str], theirs: Sequence[str]) -> str:
-    strange = [name for name in ours if name not in set(theirs)]
-    missing = [name for name in theirs if name not in set(ours)]
-    parts = [f"only the data have {_some(strange)}"] if strange else []
-    parts += [f"only the model has {_some(missing)}"] if missing else []
-    if not parts and len(ours) == len(theirs):
-        label = next(i for i, pair in enumerate(zip(ours, theirs, strict=True)) if len({*pair}) > 1)
-        parts = [f"label {label} is {ours[label]!r} in the data, {theirs[label]!r} in the model"]
-    return "; ".join(parts) or f"{len(ours)} in the data, {len(theirs)} in the model"
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(map(repr, names[:_SHOWN]))
-    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
 
 
 def _nobody(_message: str) -> None:

@@ -24,7 +24,7 @@ _EVALUATION_BATCHES = 2
 class Feed:
     """Loaders of the train and val splits; ``close`` ends their workers."""
 
-    def __init__(self, plan: RunPlan, source: Source, task: Task, *, pin_memory: bool) -> None:
+    def __init__(self, plan: RunPlan, source: Source, task: Task, *, device: torch.device) -> None:
         self._config, self._source, self._task = plan.config, source, task
         self._transforms = {
             split: task.transforms(
@@ -37,7 +37,7 @@ class Feed:
                 source.splits[split],
                 transforms.sample,
                 workers=plan.config.data.workers,
-                pin_memory=pin_memory,
+                device=device,
                 cache=plan.config.data.cache,
                 fill=transforms.fill,
             )

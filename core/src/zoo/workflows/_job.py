@@ -21,7 +21,7 @@ from zoo.distributed import is_main, is_main_process, on_main, process_group, ra
 from zoo.errors import ConfigError, StoppedError, UnknownNameError, ZooError
 from zoo.inference import ModelRecord
 from zoo.registry import Registry
-from zoo.reporting import ConsoleReporter, JsonLines, RunSummary
+from zoo.reporting import ConsoleReporter, JsonLines, Profile, Profiler, RunSummary
 from zoo.runs import RunFolder, describe_environment
 from zoo.structures import Batch
 from zoo.tasks import Task
@@ -51,10 +51,12 @@ class TrainResult:
     Attributes:
         run: its folder.
         fit: how training ended, and the best value of the monitored metric.
+        profile: where the time of some steps went, where that was asked for.
     """
 
     run: Path
     fit: FitResult
+    profile: Profile | None = None
 
 
 class Job:
@@ -67,9 +69,11 @@ class Job:
         *,
         callbacks: Sequence[Callback],
         message: Message | None,
+        profile_steps: int | None = None,
     ) -> None:
         self.plan, self.config, self.registry = plan, plan.config, registry
-        self._callbacks = callbacks
+        self._callbacks, self._profile_steps = callbacks, profile_steps
+        self._profiler: Profiler | None = None
         self._message = message or _to_stderr
         self._stack = ExitStack()
 
@@ -116,7 +120,7 @@ class Job:
         self._settle_data()
         self.task = self._build_task()
         self.device = self._stack.enter_context(process_group(device))
-        feed = Feed(self.plan, self.source, self.task, pin_memory=self.device.type == "cuda")
+        feed = Feed(self.plan, self.source, self.task, device=self.device)
         self.feed = self._stack.enter_context(closing(feed))
         self.model = self._build_model(restored=restored)
         batch = rehearse(self.plan, self.source, self.task, self.model, self.device)
@@ -226,7 +230,8 @@ class Job:
             raise
         if is_main():
             folder.write_json("result.json", asdict(result))
-        return TrainResult(folder.path, result)
+        profile = self._profiler.profile if self._profiler else None
+        return TrainResult(folder.path, result, profile)
 
     def _restore(self, trainer: Trainer, folder: RunFolder) -> None:
         newest = on_main(lambda: latest_checkpoint(folder.checkpoints, warn=self._say))
@@ -272,12 +277,16 @@ class Job:
         )
         console = ConsoleReporter(summary, monitor=monitor, mode=mode)
         self._stack.enter_context(console)
-        return [
+        callbacks = [
             console,
             JsonLines(folder.metrics),
             *self._named_callbacks,
             *self._callbacks,
         ]
+        if self._profile_steps:
+            self._profiler = Profiler(self._profile_steps, folder.path / "profile", self._say)
+            callbacks.append(self._profiler)
+        return callbacks
 
     def _build_callbacks(self) -> list[Callback]:
         """Those that the config switches on."""

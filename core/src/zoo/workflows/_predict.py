@@ -107,7 +107,7 @@ def predict(
             paths = images[start : start + batch_size]
             prepared = dict(zip(paths, pool.map(prepare, paths), strict=True))
             good = [image for image in prepared.values() if not isinstance(image, DataError)]
-            answers = iter(predictor.answers(good) if good else ())
+            answers = iter(predictor.answers(good, of=len(images)) if good else ())
             for path, image in prepared.items():
                 if isinstance(image, DataError):
                     yield Prediction(path, fault=image.cause)

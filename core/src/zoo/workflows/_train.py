@@ -24,6 +24,7 @@ def train(
     *,
     output: Path | str | None = None,
     callbacks: Sequence[Callback] = (),
+    profile_steps: int | None = None,
     registry: Registry | None = None,
 ) -> TrainResult:
     """Train a model as ``zoo train`` does.
@@ -38,6 +39,7 @@ def train(
             ``model.name`` is needed.
         output: the run folder; default: ``runs/<model>-<dataset>-<time>``.
         callbacks: heard beside the console and the log.
+        profile_steps: so many steps are measured, and the result says where their time went.
         registry: default: everything that is installed.
 
     Raises:
@@ -45,7 +47,9 @@ def train(
         NonFiniteError, StorageError, StoppedError: see ``Trainer.fit``.
     """
     plan = plan_training([Layer("Python", config)], registry=registry)
-    return run_training(plan, output=output, callbacks=callbacks, registry=registry)
+    return run_training(
+        plan, output=output, callbacks=callbacks, profile_steps=profile_steps, registry=registry
+    )
 
 
 def plan_training(
@@ -82,6 +86,7 @@ def run_training(
     output: Path | str | None = None,
     resume: Path | None = None,
     callbacks: Sequence[Callback] = (),
+    profile_steps: int | None = None,
     registry: Registry | None = None,
     message: Callable[[str], None] | None = None,
 ) -> TrainResult:
@@ -91,7 +96,13 @@ def run_training(
         DataError: the data cannot be used, or are not those of the run.
         CheckpointError: no checkpoint of the run verifies.
     """
-    job = Job(plan, registry or default_registry(), callbacks=callbacks, message=message)
+    job = Job(
+        plan,
+        registry or default_registry(),
+        callbacks=callbacks,
+        message=message,
+        profile_steps=profile_steps,
+    )
     if resume is not None:
         return job.resume(RunFolder.open(resume))
     return job.start(Path(output) if output is not None else None)

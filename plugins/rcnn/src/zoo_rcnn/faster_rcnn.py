@@ -196,9 +196,9 @@ def faster_rcnn(  # noqa: PLR0913 - each is an option for the user
         sampling=Sampling(samples, 0.25, stream="rois"),
         head_width=head_width,
         # Section 3.3 keeps 2,000 of some 6,000 anchors that lie inside the image; the authors'
-        # code, with those across its border, lets 12,000 and 6,000 in.
-        learning=ProposalLimits(12_000, proposals_train),
-        detecting=ProposalLimits(6_000, proposals_test),
+        # code, with those across its border, lets 12,000 and 6,000 in: 6 and 20 times as many.
+        learning=ProposalLimits(6 * proposals_train, proposals_train),
+        detecting=ProposalLimits(20 * proposals_test, proposals_test),
     )
 
 

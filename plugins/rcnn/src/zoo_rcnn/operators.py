@@ -4,7 +4,8 @@ torchvision's package takes seconds to import, so only this file names it.  What
 it: in half precision a coordinate of 1,000 px would be off by several px.
 
 RoI pooling has no deterministic gradient on CUDA, and RoIAlign only one that is compiled.  Where
-torch is told to be deterministic, the plain functions of ``roi_pooling`` stand in for both.
+torch is told to be deterministic, the plain functions of ``roi_pooling`` stand in for both.  On a
+CPU, RoIAlign learns on maps of moderate size by matrix products.
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ import torch
 from torch import Tensor
 
 from zoo_rcnn import roi_pooling
+from zoo_rcnn.separable_align import separable_roi_align
+
+MOST_CELLS = 8192
+"""Of a map that is pooled by matrix products: their work and memory grow with it."""
 
 
 def roi_max_pool(features: Tensor, rois: Tensor, *, bins: int, scale: float) -> Tensor:
@@ -39,6 +44,11 @@ def roi_align(
         # Its matrix products would be of half precision.
         with torch.autocast(features.device.type, enabled=False):
             return roi_pooling.roi_align(
+                features.float(), rois, bins=bins, scale=scale, samples=samples, aligned=aligned
+            )
+    if samples and _learns_on_cpu(features) and features[0, 0].numel() <= MOST_CELLS:
+        with torch.autocast("cpu", enabled=False):
+            return separable_roi_align(
                 features.float(), rois, bins=bins, scale=scale, samples=samples, aligned=aligned
             )
     from torchvision.ops import roi_align as fast
@@ -79,3 +89,7 @@ def suppress(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float) -> Tenso
 
 def _must_be_deterministic(features: Tensor) -> bool:
     return torch.are_deterministic_algorithms_enabled() and features.device.type != "cpu"
+
+
+def _learns_on_cpu(features: Tensor) -> bool:
+    return features.device.type == "cpu" and features.requires_grad and torch.is_grad_enabled()

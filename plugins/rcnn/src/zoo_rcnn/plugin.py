@@ -189,7 +189,7 @@ def zoo_recipes() -> list[RecipeCard]:
     return [
         _recipe("roi-small", "small images from scratch, regions from outside"),
         _recipe("rcnn-small", "the same with regions of 32 px"),
-        _recipe("single-map-small", "the same with the map of stride 8 of a ResNet"),
+        _recipe("single-map-small", "the same with the map of stride 4 of a ResNet"),
         _recipe("faster-rcnn-small", "the same with small anchors on one map"),
         _recipe("fpn-small", "the same with small anchors on a narrow pyramid"),
         _recipe(

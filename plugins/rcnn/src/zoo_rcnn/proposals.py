@@ -19,7 +19,7 @@ from zoo_rcnn.targets import Targets
 GRID_SCALES = (0.18, 0.27, 0.4, 0.6, 0.9)
 """Side of a window as a share of the image's shorter side."""
 GRID_ASPECT_RATIOS = (0.5, 1.0, 2.0)
-GRID_STEP = 0.25
+GRID_STEP = 1 / 3
 """From one window to the next, as a share of the window's side."""
 
 
@@ -34,7 +34,7 @@ def grid_proposals(
     """Windows of some sizes and shapes, evenly over the image: (p, 4) float32 in px.
 
     >>> grid_proposals(96, 96).shape
-    torch.Size([1663, 4])
+    torch.Size([1023, 4])
 
     Args:
         height: of the image in px.

@@ -22,7 +22,6 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from zoo.models import build_backbone
@@ -66,7 +65,6 @@ class RCNN(nn.Module):
         check_room(region_px, context_px)
         self.region_px = region_px
         self.context_px = context_px
-        self.chunk = chunk
         self.backbone = SingleMapBackbone(backbone)
         self.roi_heads = RoIHeads(
             nn.Identity(),
@@ -74,6 +72,7 @@ class RCNN(nn.Module):
             matching=Matching(foreground=0.5, background=(0.0, 0.5)),
             sampling=sampling,
             rule=DetectionRule(nms_iou=0.3),
+            chunk=chunk,
         )
         self.roi_heads.box_predictor.initialise_as_published()
 
@@ -101,11 +100,6 @@ class RCNN(nn.Module):
 
     def describe(self, images: Tensor, rois: Tensor) -> Tensor:
         """The feature of each region: images (b, c, h, w), rois (r, 5) -> (r, d)."""
-        # With gradients the memory is needed anyway, and batch norms see all regions at once.
-        parts = [rois] if torch.is_grad_enabled() else rois.split(self.chunk)
-        return torch.cat([self._describe(images, part) for part in parts])
-
-    def _describe(self, images: Tensor, rois: Tensor) -> Tensor:
         if not len(rois):
             return self._no_features(images)
         regions = warp_regions(images, rois, size_px=self.region_px, context_px=self.context_px)
@@ -138,6 +132,7 @@ def rcnn(  # noqa: PLR0913 - each is an option for the user
     num_classes: int,
     in_channels: int = 3,
     backbone: str = "resnet18",
+    stage: str | None = None,
     backbone_options: Mapping[str, Any] | None = None,
     norm: Norm = "batch",
     norm_eps: float | None = None,
@@ -152,7 +147,8 @@ def rcnn(  # noqa: PLR0913 - each is an option for the user
     Args:
         num_classes: classes as users name them; the background comes on top.
         in_channels: of the images.
-        backbone: name of a model with stages; all of them are used.
+        backbone: name of a model with stages.
+        stage: whose map's mean is the feature; default: the last.
         backbone_options: of that model.
         norm: "frozen" for batch norms that are constants, as published weights need it.
         norm_eps: of frozen norms.
@@ -164,7 +160,12 @@ def rcnn(  # noqa: PLR0913 - each is an option for the user
             memory.
     """
     stages = build_backbone(
-        backbone, norm=norm, norm_eps=norm_eps, in_channels=in_channels, **(backbone_options or {})
+        backbone,
+        out=[stage] if stage else None,
+        norm=norm,
+        norm_eps=norm_eps,
+        in_channels=in_channels,
+        **(backbone_options or {}),
     )
     return RCNN(
         stages,

@@ -30,35 +30,51 @@ def roi_small() -> Layer:
 
 
 def rcnn_small() -> Layer:
-    """``roi-small`` with regions warped to 32 px: the whole network runs on each.
+    """``roi-small`` with regions warped to 32 px, and a ResNet up to the stage of stride 16.
+
+    The next stage would see 32 px as one cell.  An evaluation looks at every region and takes as
+    long as an epoch or two, so that there is one in ten epochs, and one at the end.
 
     Command: ``zoo train rcnn_resnet18`` (the embedded scenes of digits)
-    Hardware: 2 CPU cores and patience, or a GPU
+    Hardware: 2 CPU cores with bf16
     """
     recipe = roi_small()
-    recipe["model"] = {"region_px": 32, "context_px": 4, "samples": 32}
+    recipe["model"] = {
+        "stage": "layer3",
+        "region_px": 32,
+        "context_px": 4,
+        "samples": 16,
+        "chunk": 256,
+    }
+    recipe["training"]["eval_every"] = 10
     return recipe
 
 
 def single_map_small() -> Layer:
-    """``roi-small`` with regions pooled from a ResNet's map of stride 8, and a narrow head.
+    """``roi-small`` with regions pooled from a ResNet's map of stride 4, and a narrow head.
+
+    Objects of 12 to 48 px: a cell sees 43 px, and 7 x 7 cells lie under a region of 28.
 
     Command: ``zoo train fast_rcnn_resnet18`` (the embedded scenes of digits)
     Hardware: 2 CPU cores with bf16
     """
     recipe = roi_small()
-    recipe["model"] = {"stage": "layer2", "head_width": 256}
+    recipe["model"] = {"stage": "layer1", "head_width": 256}
     return recipe
 
 
 def faster_rcnn_small() -> Layer:
-    """``single-map-small`` with anchors of 12, 24 and 48 px.
+    """``single-map-small`` with anchors of 12, 24 and 48 px, and fewer regions.
 
     Command: ``zoo train faster_rcnn_resnet18`` (the embedded scenes of digits)
     Hardware: 2 CPU cores with bf16
     """
     recipe = single_map_small()
-    recipe["model"]["anchor_sizes"] = [12, 24, 48]
+    recipe["model"] |= {
+        "anchor_sizes": [12, 24, 48],
+        "proposals_train": 200,
+        "proposals_test": 50,
+    }
     return recipe
 
 
@@ -95,9 +111,10 @@ def girshick2015() -> Layer:
     Hardware: one GPU
     Result: VOC 2007 test: mAP 0.669 with VGG16
     Source: Girshick 2015, arXiv:1504.08083, sections 2.3, 2.4 and 3
-    Differs from the source: the backbone is a ResNet; regions are a grid unless the data bring
-    proposals, there 2,000 of selective search; biases learn at the rate of the weights, there at
-    twice it.
+    Differs from the source: the backbone is a ResNet and all of it learns, there VGG16 from its
+    third stage on; fc6 and fc7 are narrower and without dropout; regions are a grid unless the
+    data bring proposals, there 2,000 of selective search; biases learn at the rate of the weights,
+    there at twice it, and do not decay (in the authors' code neither, though the paper says so).
     """
     return {
         "model": {"norm": "frozen", "backbone_weights": "imagenet1k_v1"},
@@ -121,16 +138,22 @@ def girshick2015() -> Layer:
 def torchvision_coco() -> Layer:
     """torchvision's detection reference: 26 epochs of COCO, a tenth of the rate after 16 and 22.
 
-    A warm-up of 1,000 of the 7,330 steps of the first epoch; batch norms are constants.
+    A warm-up of 1,000 of the 7,330 steps of the first epoch; batch norms are constants, and the
+    first two of a ResNet's five stages do not learn.
 
     Command: ``zoo train faster_rcnn_resnet50_fpn --data coco/ --recipe torchvision-coco``
     Hardware: 8 GPUs
     Result: COCO val2017: AP 0.370 with ResNet-50
     Source: torchvision, references/detection
-    Differs from the source: all of the backbone learns, there its last three stages.
+    Differs from the source: a batch holds neighbours by width / height, there images of one of
+    eight groups; images without objects are learned from, there left out.
     """
     return {
-        "model": {"norm": "frozen", "backbone_weights": "imagenet1k_v1"},
+        "model": {
+            "norm": "frozen",
+            "backbone_weights": "imagenet1k_v1",
+            "freeze": ["backbone.body.conv1", "backbone.body.layer1"],
+        },
         "transforms": {
             "resize": "short-side",
             "short_side_px": 800,

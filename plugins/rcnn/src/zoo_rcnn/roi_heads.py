@@ -78,6 +78,7 @@ class RoIHeads(nn.Module):
         sampling: of the regions that are learned from.
         rule: what becomes a detection.
         smooth_l1_beta: where the loss of an offset turns from square to linear.
+        chunk: regions that are looked at together when nothing is learned.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class RoIHeads(nn.Module):
         sampling: Sampling,
         rule: DetectionRule,
         smooth_l1_beta: float = 1.0,
+        chunk: int = 256,
     ) -> None:
         super().__init__()
         self.box_head = box_head
@@ -97,6 +99,7 @@ class RoIHeads(nn.Module):
         self.sampling = sampling
         self.rule = rule
         self.smooth_l1_beta = smooth_l1_beta
+        self.chunk = chunk
 
     def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """Pooled regions (r, ...) -> logits (r, k + 1) and offsets (r, k + 1, 4), float32."""
@@ -177,7 +180,9 @@ class RoIHeads(nn.Module):
             proposals: (p, 4) of each image.
             sizes: height and width of each image without padding.
         """
-        logits, offsets = self(pool(to_rois(proposals)))
+        # All at once, the pooled maps of 2,000 regions would take some 200 MB.
+        judged = [self(pool(part)) for part in to_rois(proposals).split(self.chunk)]
+        logits, offsets = map(torch.cat, zip(*judged, strict=True))
         boxes = decode(offsets, torch.cat(list(proposals)), UNIT_SPREAD)
         counts = [len(regions) for regions in proposals]
         return [
