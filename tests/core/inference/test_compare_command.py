@@ -1,5 +1,6 @@
 """``zoo compare`` and ``zoo.compare``, on runs made by hand."""
 
+import errno
 import json
 import shutil
 import sys
@@ -12,7 +13,6 @@ import torch
 from PIL import Image
 
 from zoo.checkpoint import save_best
-from zoo.errors import UsageError
 from zoo.inference import ModelRecord
 from zoo.registry import default_registry
 from zoo.workflows import compare, evaluate
@@ -137,6 +137,17 @@ def test_less_is_better_where_a_metric_falls(tiny_run: Path, worse: Path) -> Non
     assert comparison.falling == {"loss", "ece"}
 
 
+def test_a_headline_of_which_less_is_better_puts_the_least_first(
+    tiny_run: Path, worse: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoo.tasks.ClassificationTask.headline", "val/loss")
+
+    comparison = compare([worse, tiny_run])
+
+    assert comparison.metrics == ["loss"]
+    assert [each.label for each in comparison.runs] == ["run", "worse"]
+
+
 def test_the_best_of_each_column_stands_out_on_a_terminal(
     tiny_run: Path, worse: Path, zoo: Zoo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +225,17 @@ def test_a_run_that_has_learned_from_the_images_is_named(
     _, _, err = zoo("compare", tiny_run, worse)
 
     assert "worse has learned from 1 of these 5 images" in err
+
+
+def test_data_that_have_changed_are_named(tiny_run: Path, worse: Path) -> None:
+    with_record_of_data(tiny_run)
+    with_record_of_data(worse)
+    (tiny_run.parent / "photos/train/rot/0.png").unlink()
+
+    assert compare([tiny_run, worse]).notes == [
+        "the data are no longer those of run: train/rot/0.png is missing",
+        "the data are no longer those of worse: train/rot/0.png is missing",
+    ]
 
 
 def test_a_run_of_other_data_is_named(tiny_run: Path, worse: Path) -> None:
@@ -333,20 +355,13 @@ def test_an_unknown_metric_is_refused(tiny_run: Path, worse: Path, zoo: Zoo) -> 
     assert "unknown metric 'top2'" in refused(zoo, tiny_run, worse, "--metric", "top2")
 
 
-@pytest.mark.parametrize("fault", ["run", "picture", "metric", "split"])
+@pytest.mark.parametrize("words", ["no-run", "--save x.gif", "--metric top2", "--split test"])
 def test_what_is_wrong_is_found_before_any_work(
-    tiny_run: Path, worse: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+    tiny_run: Path, worse: Path, zoo: Zoo, monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
     monkeypatch.setattr("zoo.workflows._compare.measure_passes", pytest.fail)
-    options = {
-        "run": {},
-        "picture": {"save": tiny_run / "x.gif"},
-        "metric": {"more_metrics": ["top2"]},
-        "split": {"split": "test"},
-    }
 
-    with pytest.raises(UsageError):
-        compare([tiny_run, tiny_run / "no" if fault == "run" else worse], **options[fault])
+    assert refused(zoo, tiny_run, worse, *words.split())
 
 
 # --- the picture ----------------------------------------------------------------------------
@@ -364,6 +379,23 @@ def test_the_picture_names_every_run(tiny_run: Path, worse: Path, zoo: Zoo) -> N
     assert ">run<" in text
     assert ">worse<" in text
     assert "photos, val: 5 images" in text
+
+
+def test_a_picture_that_cannot_be_written_after_all_costs_no_figure(
+    tiny_run: Path, worse: Path, zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left")
+
+    monkeypatch.setattr("zoo.reporting._tradeoff.write_new_file", full)
+
+    code, out, err = zoo("compare", tiny_run, worse, "--save", tiny_run.parent / "runs.png")
+
+    assert code == 74
+    assert first_words(out) == ["run", "run", "worse"]
+    assert "the disk is full" in err
 
 
 def test_a_picture_that_is_there_is_kept(tiny_run: Path, worse: Path, zoo: Zoo) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from zoo.errors import StorageError, UsageError
+from zoo.errors import UsageError
 from zoo.reporting import PlottedRun, check_picture_path, save_tradeoff
 
 pytest.importorskip("matplotlib")
@@ -89,7 +89,7 @@ def test_a_file_is_never_replaced(tmp_path: Path) -> None:
     path = tmp_path / "runs.png"
     path.write_text("mine")
 
-    with pytest.raises(StorageError, match=r"runs\.png"):
+    with pytest.raises(UsageError, match=r"runs\.png is there already"):
         save(path, RUNS[:2])
 
     assert path.read_text() == "mine"

@@ -21,7 +21,7 @@ _FINGERPRINT_DIGITS = 12
 
 
 @click.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(file_okay=False))
 @model_options(batch_size=64, runs_only=True)
 @click.option(
     "--data",
@@ -66,6 +66,7 @@ def compare(
     *,
     workers: int | None,
     assignments: tuple[str, ...],
+    save: Path | None,
     json_: bool,
     **options: Any,
 ) -> None:
@@ -78,8 +79,11 @@ def compare(
     other programs slow all alike.  Parameters are counted, and so are the multiply-adds of
     convolutions and linear layers for these images.
     """
+    from zoo.reporting import check_picture_path
     from zoo.workflows import compare as measure
 
+    if save is not None:
+        check_picture_path(save)  # before the work, which would be for nothing
     with progress_bar("comparing") as progress:
         comparison = measure(
             runs,
@@ -95,8 +99,9 @@ def compare(
         _print(comparison)
     for note in comparison.notes:
         print_message(note)
-    if options["save"] is not None:
-        print_message(f"the picture is {options['save']}")
+    if save is not None:
+        comparison.save_picture(save)
+        print_message(f"the picture is {save}")
 
 
 class _Column(NamedTuple):

@@ -28,7 +28,7 @@ from zoo.structures import IGNORED, Sample
 
 @dataclass(frozen=True, kw_only=True)
 class Packed(FileDataset):
-    """Images of a pack; names and sizes in bytes are those of its images.
+    """Images of a pack, under the names of their source; sizes in bytes are those in the pack.
 
     Attributes:
         manifest: of the pack.
@@ -64,7 +64,8 @@ class Packed(FileDataset):
     def fingerprint(self) -> str:
         """SHA-256 of what file data sets compare, and of the images' checksums."""
         digest = hashlib.sha256(super().fingerprint().encode())
-        digest.update(self.checksums[np.argsort(np.array(self.names))].tobytes())
+        by_name = np.argsort(np.array(self.names), kind="stable")
+        digest.update(self.checksums[by_name].tobytes())
         return digest.hexdigest()
 
     def only(self, chosen: Iterable[int]) -> Self:

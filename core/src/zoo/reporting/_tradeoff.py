@@ -101,8 +101,10 @@ def save_tradeoff(
         where: device and precision of the times.
 
     Raises:
+        UsageError: see ``check_picture_path``.
         StorageError: the file cannot be written.
     """
+    check_picture_path(path)
     import matplotlib as mpl
 
     # Text stays text in SVG: it can be searched, and read out.

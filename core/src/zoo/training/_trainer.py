@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -96,7 +97,7 @@ class Trainer:
             self.scaler,
             device=device,
             micro_batch_size=self._settings.micro_batch_size,
-            message=partial(self._notify, "on_message"),
+            message=partial(_tell, weakref.ref(self)),
         )
         self.state = RunState()
         self.monitor, self.monitor_mode = monitored(task, config)
@@ -373,6 +374,12 @@ class Trainer:
             except Exception as error:
                 name = type(callback).__name__
                 raise ZooError(f"callback {name} failed in {event}: {error!r}") from error
+
+
+def _tell(trainer: weakref.ref[Trainer], message: str) -> None:
+    """Weakly, so that a trainer which nobody needs any more is gone at once, and its memory too."""
+    if (alive := trainer()) is not None:
+        alive._notify("on_message", message)  # noqa: SLF001
 
 
 class _LeaveEvaluation(Exception):  # noqa: N818

@@ -1,16 +1,15 @@
-"""How fast a model trains and answers on this machine, with and without each speed option.
+"""How fast a model trains, answers and is fed on this machine, and how fast others do the same.
 
-Every variant runs the code that a run uses: the trainer's own step, and the forward pass of an
-evaluation.  The batch is made once and stays on the device, so that no reading is measured.  All
-variants take turns, round by round, so that whatever else the machine does meets all of them alike.
+Every variant runs the code that a run uses: the trainer's own step, the forward pass of an
+evaluation, the loader of training.  All of them take turns in one run; so do products of matrices,
+which say what the machine could do.
 """
 
 from __future__ import annotations
 
 import os
-import statistics
-import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -18,62 +17,73 @@ import torch
 
 from zoo.cards import ModelCard
 from zoo.config import Layer
-from zoo.devices import describe_device
+from zoo.data import Source, open_source
+from zoo.devices import choose_precision, describe_device
 from zoo.models import describe_structure
 from zoo.registry import Registry, default_registry
 from zoo.runs import describe_environment
-from zoo.workflows._peak_memory import peak_memory
+from zoo.tasks import Task
+from zoo.workflows._benchmark_loader import AS_IN_A_RUN, LOADER, TOGETHER, Reading
+from zoo.workflows._benchmark_model import INFERENCE, ORIGIN, PLAIN, TRAINING, Bench, Variant
+from zoo.workflows._benchmark_peak import PEAK, peak_candidates
+from zoo.workflows._benchmark_peers import check_peers, peer_candidates
+from zoo.workflows._benchmark_timing import Candidate, Timing, take_turns
 from zoo.workflows._plan import RunPlan, plan_run
 from zoo.workflows._train import on_machine
-from zoo.workflows._variants import ORIGIN, PLAIN, Bench, StepFunction, Variant, variants
 
-Case = tuple[str, Variant]
-"""A phase and a variant."""
-
-PHASES = ("training", "inference")
-_WARM_UP_STEPS = 2
-_TURN_S = 0.3
-"""How long a variant's turn in a round lasts at least, so that the clock's grain is nothing."""
+PHASES = (TRAINING, INFERENCE, LOADER)
+PASSES = {TRAINING: 3, INFERENCE: 1, TOGETHER: 3}
+"""Forward passes that cost as much: the gradients of weights and of inputs are one each."""
+FLOP_PER_MULTIPLY_ADD = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """What was measured of one variant.
+    """What was measured of one candidate.
 
     Attributes:
-        phase: "training" or "inference".
+        phase: "training", "inference", "loader" or "loader + training".
+        variant: the options that are on, the number of loader processes, or the name of a peer.
+        precision: None where nothing is computed.
         images_per_s: from the median of the rounds.
-        ratio: to the plain variant (fp32, nothing else) of the same phase.
+        ratio: to the first of the same phase: fp32 and nothing else, or a loader without processes.
         spread_fraction: slowest minus fastest round, relative to the median.
+        flops_per_s: operations of convolutions and linear layers, from the model's multiply-adds.
+        peak_fraction: of them, relative to a product of matrices in the same precision.
         peak_memory_bytes: of model, optimizer, batch and one step; see ``PeakMemory``.
-        memory_ratio: to the plain variant of the same phase.
+        memory_ratio: to the first of the same phase.
     """
 
     phase: str
     variant: str
-    precision: str
-    channels_last: bool
-    compiled: bool
+    precision: str | None
     images_per_s: float
     ratio: float
     spread_fraction: float
+    flops_per_s: float | None
+    peak_fraction: float | None
     peak_memory_bytes: int | None
     memory_ratio: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkResult:
-    """The speeds of all variants, and what they were measured on.
+    """The speeds of all candidates, and what they were measured on.
 
     Attributes:
         num_classes: that the task has names for; 0 where it has none.
         gmacs: multiply-adds of convolutions and linear layers for one image, in 10^9.
+        data: name of the data that the images are of.
+        peaks: FLOP/s of a product of matrices, by precision.
+        binds: "loader" or "training", whichever is slower alone and as in a run; None where they
+            were not both measured.
         load_average: of the machine over the minute before; None where the system does not say.
         environment: hardware and versions.
     """
 
     model: str
     device: str
+    data: str
     batch_size: int
     image_size_px: int
     num_classes: int
@@ -81,6 +91,8 @@ class BenchmarkResult:
     gmacs: float
     rounds: int
     speeds: Sequence[Speed]
+    peaks: Mapping[str, float]
+    binds: str | None
     load_average: float | None
     environment: Mapping[str, Any]
 
@@ -94,131 +106,181 @@ def benchmark(  # noqa: PLR0913 - the options of the verb
     rounds: int = 7,
     phases: Sequence[str] = PHASES,
     compiled: bool = False,
+    data: str | None = None,
+    against: Sequence[str] = (),
     registry: Registry | None = None,
     progress: Callable[[int, int], None] | None = None,
     message: Callable[[str], None] | None = None,
 ) -> BenchmarkResult:
-    """Measure a model with its own recipe, on images of its task's embedded data set.
+    """Measure a model with its own recipe.
 
     Args:
         batch_size: images of a step; default: what a run without options takes.
         image_size: height and width in px; default: the card's.
+        phases: of "training", "inference" and "loader"; with training, the loader is also measured
+            together with it.
         compiled: also measure compiled variants, each of which compiles first.
+        data: a registered name or a path; default: the task's embedded data set.
+        against: peers that do the same work: "torchvision", "timm", "lightning".
         progress: called with what is done and what there is in all.
 
     Raises:
-        UsageError: no such model or device, or the model cannot take such a batch.
+        UsageError: no such model, device or peer, or the model cannot take such a batch.
+        DataError: the data cannot be used.
     """
-    registry = registry or default_registry()
-    plan = _plan(model, batch_size=batch_size, image_size=image_size, device=device, to=registry)
-    bench = Bench(plan, registry, message or _to_nobody)
+    registry, message = registry or default_registry(), message or _to_nobody
+    check_peers(against, registry.get("model", model), registry)
+    asked = {"batch_size": batch_size, "image_size": image_size, "device": device, "data": data}
+    plan = _plan(model, asked, registry)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    torch.set_num_threads(plan.config.machine.threads or torch.get_num_threads())
+    source, task = _open_data(plan, registry, message)
+    bench = Bench(plan, source, task, registry=registry, message=message)
+    environment = describe_environment(
+        plugins={plan.model.distribution: plan.model.version},
+        threads=torch.get_num_threads(),
+        cuda=torch.version.cuda,
+    )
     with bench.explained(PLAIN):
         total = describe_structure(bench.build(PLAIN, torch.device("cpu")), plan.input)[-1]
-        bench.prepare(phases[0], PLAIN)()  # what loads on first use is nobody's memory
-    chosen = variants(bench.device, compiled=compiled)
-    cases = [(phase, variant) for phase in phases for variant in chosen]
-    times_s, memory = _measure(bench, cases, rounds, progress or _to_nobody)
+    usual = Variant(choose_precision("auto", bench.device), channels_last=True)
+    with closing(Reading(plan, source, task, bench.device)) as reading:
+        candidates = [
+            *_of_the_model(bench, phases, against, compiled=compiled, registry=registry),
+            *_of_the_loader(bench, reading, phases, usual, cpus=environment["cpu"]["usable"]),
+        ]
+        precisions = dict.fromkeys(c.precision for c in candidates if c.precision)
+        candidates = [*peak_candidates(bench.device, precisions), *candidates]
+        timings = take_turns(
+            candidates, rounds=rounds, device=bench.device, progress=progress or _to_nobody
+        )
+    speeds, peaks = _speeds(candidates, timings, flop_per_pass=total.gmacs * 1e9)
     return BenchmarkResult(
         model=plan.model.full_name,
         device=describe_device(bench.device),
+        data=source.name,
         batch_size=len(bench.batch),
         image_size_px=plan.input.size_px,
-        num_classes=len(bench.task.classes),
+        num_classes=len(task.classes),
         num_params=total.num_params,
         gmacs=total.gmacs,
         rounds=rounds,
-        speeds=[_speed(case, times_s, memory, len(bench.batch)) for case in cases],
+        speeds=speeds,
+        peaks=peaks,
+        binds=_slower(speeds, usual),
         load_average=load,
-        environment=describe_environment(
-            plugins={plan.model.distribution: plan.model.version},
-            threads=torch.get_num_threads(),
-            cuda=torch.version.cuda,
-        ),
+        environment=environment,
     )
 
 
-def _plan(
-    model: str, *, batch_size: int | None, image_size: int | None, device: str, to: Registry
-) -> RunPlan:
-    card = cast(ModelCard, to.get("model", model).card)
+def _open_data(
+    plan: RunPlan, registry: Registry, message: Callable[[str], None]
+) -> tuple[Source, Task]:
+    """The data, and the task with their classes."""
+    source = open_source(
+        plan.source,
+        registry=registry,
+        data=plan.config.data,
+        channels=plan.in_channels,
+        message=message,
+    )
+    task: Task = registry.load(plan.task)(classes=source.classes, **plan.task_options)
+    task.check_targets(source.splits)
+    task.check_data(source.splits)
+    return source, task
+
+
+def _of_the_model(
+    bench: Bench,
+    phases: Sequence[str],
+    against: Sequence[str],
+    *,
+    compiled: bool,
+    registry: Registry,
+) -> list[Candidate]:
+    """The model alone, its peers beside it."""
+    computing = [phase for phase in phases if phase in PASSES]
+    if computing:
+        bench.start(computing[0], PLAIN)(1)  # what loads on first use is nobody's memory
+    return [
+        candidate
+        for phase in computing
+        for candidate in (
+            *bench.candidates(phase, compiled=compiled),
+            *peer_candidates(against, bench, phase=phase, registry=registry),
+        )
+    ]
+
+
+def _of_the_loader(
+    bench: Bench, reading: Reading, phases: Sequence[str], usual: Variant, *, cpus: int
+) -> list[Candidate]:
+    """Reading alone, and together with training where both are asked for."""
+    if LOADER not in phases:
+        return []
+    alone = reading.candidates(cpus=cpus)
+    if TRAINING not in phases:
+        return alone
+    return [*alone, reading.with_training(bench, usual, cpus=cpus)]
+
+
+def _plan(model: str, asked: Mapping[str, Any], registry: Registry) -> RunPlan:
+    card = cast(ModelCard, registry.get("model", model).card)
     values: dict[str, dict[str, Any]] = {
         "model": {"name": model},
-        "data": {"image_size": image_size or card.input.size_px},
-        "machine": {"device": device},
+        "data": {"image_size": asked["image_size"] or card.input.size_px},
+        "machine": {"device": asked["device"]},
         # So little that the same batch, again and again, leads nowhere; the time is the same.
         "optimizer": {"learning_rate": 1e-6},
     }
-    if batch_size is not None:
-        values["training"] = {"batch_size": batch_size}
-    return on_machine(plan_run([Layer(ORIGIN, values)], to))
+    if asked["data"] is not None:
+        values["data"]["source"] = asked["data"]
+    if asked["batch_size"] is not None:
+        values["training"] = {"batch_size": asked["batch_size"]}
+    return on_machine(plan_run([Layer(ORIGIN, values)], registry))
 
 
-def _measure(
-    bench: Bench,
-    cases: Sequence[Case],
-    rounds: int,
-    progress: Callable[[int, int], None],
-) -> tuple[dict[Case, list[float]], dict[Case, int | None]]:
-    """Seconds of a step in each round, and the peak memory of each case."""
-    total = len(cases) * (1 + rounds)
-    steps: dict[Case, StepFunction] = {}
-    memory: dict[Case, int | None] = {}
-    for phase, variant in cases:
-        with bench.explained(variant), peak_memory(bench.device) as peak:
-            steps[phase, variant] = bench.prepare(phase, variant)
-            _seconds(steps[phase, variant], _WARM_UP_STEPS, bench.device)
-        memory[phase, variant] = peak.used_bytes
-        progress(len(steps), total)
-    repeats = {
-        case: max(1, round(_TURN_S / _seconds(step, 1, bench.device)))
-        for case, step in steps.items()
-    }
-    times_s: dict[Case, list[float]] = {case: [] for case in cases}
-    for number in range(rounds):
-        # Back and forth, so that nobody always follows the same neighbour.
-        for place, case in enumerate(cases if number % 2 else reversed(cases), start=1):
-            times_s[case].append(_seconds(steps[case], repeats[case], bench.device))
-            progress(len(cases) * (1 + number) + place, total)
-    return times_s, memory
+def _speeds(
+    candidates: Sequence[Candidate], timings: Sequence[Timing], *, flop_per_pass: float
+) -> tuple[list[Speed], dict[str, float]]:
+    """The candidates' speeds, and the FLOP/s of the products of matrices by precision."""
+    rates = [c.amount / t.median_s for c, t in zip(candidates, timings, strict=True)]
+    peaks = {c.name: rate for c, rate in zip(candidates, rates, strict=True) if c.phase == PEAK}
+    firsts: dict[str, tuple[float, int | None]] = {}
+    speeds = []
+    for candidate, timing, rate in zip(candidates, timings, rates, strict=True):
+        if candidate.phase == PEAK:
+            continue
+        used = None if candidate.phase in (LOADER, TOGETHER) else timing.peak_memory_bytes
+        first_rate, first_used = firsts.setdefault(candidate.phase, (rate, used))
+        flops = None
+        if candidate.phase in PASSES:
+            passes = PASSES[candidate.phase]
+            flops = passes * FLOP_PER_MULTIPLY_ADD * flop_per_pass * rate
+        speeds.append(
+            Speed(
+                phase=candidate.phase,
+                variant=candidate.name,
+                precision=candidate.precision,
+                images_per_s=rate,
+                ratio=rate / first_rate,
+                spread_fraction=timing.spread_fraction,
+                flops_per_s=flops,
+                peak_fraction=flops / peaks[candidate.precision or ""] if flops else None,
+                peak_memory_bytes=used,
+                memory_ratio=used / first_used if used is not None and first_used else None,
+            )
+        )
+    return speeds, peaks
 
 
-def _seconds(step: StepFunction, repeats: int, device: torch.device) -> float:
-    """Of one of ``repeats`` steps, the device's work included."""
-    _wait_for(device)
-    start = time.perf_counter()
-    for _ in range(repeats):
-        step()
-    _wait_for(device)
-    return (time.perf_counter() - start) / repeats
-
-
-def _speed(
-    case: Case,
-    times_s: Mapping[Case, Sequence[float]],
-    memory: Mapping[Case, int | None],
-    batch_size: int,
-) -> Speed:
-    phase, variant = case
-    median_s, plain_s = (statistics.median(times_s[phase, v]) for v in (variant, PLAIN))
-    used, plain_used = memory[case], memory[phase, PLAIN]
-    return Speed(
-        phase=phase,
-        variant=variant.name,
-        precision=variant.precision,
-        channels_last=variant.channels_last,
-        compiled=variant.compiled,
-        images_per_s=batch_size / median_s,
-        ratio=plain_s / median_s,
-        spread_fraction=(max(times_s[case]) - min(times_s[case])) / median_s,
-        peak_memory_bytes=used,
-        memory_ratio=used / plain_used if used is not None and plain_used else None,
-    )
-
-
-def _wait_for(device: torch.device) -> None:
-    if device.type != "cpu":
-        torch.accelerator.synchronize(device)
+def _slower(speeds: Sequence[Speed], usual: Variant) -> str | None:
+    """Which of reading and training alone, each as in a run, is the slower."""
+    rates = {(speed.phase, speed.variant): speed.images_per_s for speed in speeds}
+    reading, training = rates.get((LOADER, AS_IN_A_RUN)), rates.get((TRAINING, usual.name))
+    if reading is None or training is None:
+        return None
+    return LOADER if reading < training else TRAINING
 
 
 def _to_nobody(*_: object) -> None:

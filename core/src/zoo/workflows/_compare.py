@@ -1,6 +1,6 @@
 """Several runs on one split: what each of them scores, and what an image costs it.
 
-What can be wrong with runs, data, split, metrics and picture is found before any image is scored.
+What can be wrong with runs, data, split and metrics is found before any image is scored.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 
 from zoo.devices import describe_device
 from zoo.registry import Registry, default_registry
-from zoo.reporting import PlottedRun, check_picture_path, save_tradeoff
+from zoo.reporting import PlottedRun, save_tradeoff
 from zoo.runs import RunFolder, describe_environment
 from zoo.tasks import Task
 from zoo.workflows._entrants import Entrant, open_entrants
@@ -83,6 +83,27 @@ class Comparison:
     environment: Mapping[str, Any]
     notes: Sequence[str]
 
+    def save_picture(self, path: str | Path) -> None:
+        """Draw the headline metric against the time of an image into a new .png, .svg or .pdf.
+
+        Raises:
+            UsageError: a file is there, the format is none of these, or matplotlib is missing.
+            StorageError: it cannot be written.
+        """
+        headline = self.metrics[0]
+        precisions = ", ".join(sorted({each.result.precision for each in self.runs}))
+        save_tradeoff(
+            Path(path),
+            [
+                PlottedRun(each.label, each.value(headline), each.cost.time_s, each.num_params)
+                for each in self.runs
+            ],
+            metric=headline,
+            falling=headline in self.falling,
+            title=f"{self.data}, {self.split}: {self.images:,} images",
+            where=f"{self.device}, {precisions}",
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Columns:
@@ -110,7 +131,6 @@ def compare(  # noqa: PLR0913  (what a user may choose)
     precision: str = "auto",
     rounds: int = 7,
     more_metrics: Sequence[str] = (),
-    save: str | Path | None = None,
     data_options: Mapping[str, Any] | None = None,
     task_options: Mapping[str, Any] | None = None,
     registry: Registry | None = None,
@@ -120,9 +140,10 @@ def compare(  # noqa: PLR0913  (what a user may choose)
     """Score runs on one split, and measure what an image costs each, as ``zoo compare`` does.
 
     >>> import zoo
-    >>> comparison = zoo.compare(["runs/small", "runs/large"], save="runs.png")
+    >>> comparison = zoo.compare(["runs/small", "runs/large"])
     >>> [(each.label, each.result.metrics["top1"]) for each in comparison.runs]
     [('large', 1.0), ('small', 0.8)]
+    >>> comparison.save_picture("runs.png")
 
     Args:
         runs: folders of two or more runs of one task and the same classes.
@@ -130,18 +151,15 @@ def compare(  # noqa: PLR0913  (what a user may choose)
         split: that all are scored on: "val", "test", "train", or "all" of data without splits.
         rounds: turns that each run takes while passes are timed, each with another image.
         more_metrics: to show too: names that the evaluation computes, or of the registry.
-        save: a new .png, .svg or .pdf, a picture of the headline metric and the time of an image.
         checkpoint, batch_size, device, precision, data_options, task_options, registry: as for
             ``evaluate``.
         progress: called with what is done and what there is in all.
         message: told what a person should know; default: nobody.
 
     Raises:
-        UsageError: one is no run, they cannot be compared, or the picture cannot be written.
+        UsageError: one is no run, or they cannot be compared.
     """
     registry, message = registry or default_registry(), message or _to_nobody
-    if save is not None:
-        check_picture_path(Path(save))
     open_run = partial(
         open_predictor,
         weights=None,
@@ -177,7 +195,7 @@ def compare(  # noqa: PLR0913  (what a user may choose)
     )
     said = [note for each in compared for note in each.result.notes]
     first, task = compared[0].result, entrants[0].predictor.record.task
-    comparison = Comparison(
+    return Comparison(
         runs=sorted(compared, key=lambda each: _rank(each, columns)),
         metrics=columns.shown,
         falling=columns.falling,
@@ -192,9 +210,6 @@ def compare(  # noqa: PLR0913  (what a user may choose)
         environment=_environment(entrants),
         notes=list(dict.fromkeys([*filter(None, seen), *said])),
     )
-    if save is not None:
-        _save_picture(comparison, Path(save))
-    return comparison
 
 
 def _choose_columns(task: Task, more_metrics: Sequence[str], registry: Registry) -> _Columns:
@@ -278,22 +293,6 @@ def _environment(entrants: Sequence[Entrant]) -> Mapping[str, Any]:
         plugins={record.distribution: record.version for record in records},
         threads=torch.get_num_threads(),
         cuda=torch.version.cuda,
-    )
-
-
-def _save_picture(comparison: Comparison, path: Path) -> None:
-    headline = comparison.metrics[0]
-    precisions = ", ".join(sorted({each.result.precision for each in comparison.runs}))
-    save_tradeoff(
-        path,
-        [
-            PlottedRun(each.label, each.value(headline), each.cost.time_s, each.num_params)
-            for each in comparison.runs
-        ],
-        metric=headline,
-        falling=headline in comparison.falling,
-        title=f"{comparison.data}, {comparison.split}: {comparison.images:,} images",
-        where=f"{comparison.device}, {precisions}",
     )
 
 

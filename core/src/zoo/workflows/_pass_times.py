@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
@@ -62,8 +63,9 @@ def measure_passes(
     ]
     done = 0
     for each in passes:
-        each.warm_up()
-        progress(done := done + rounds)
+        for number in range(rounds):
+            each.warm_up(number)
+            progress(done := done + 1)
     for number in range(rounds):
         # Back and forth, so that nobody always follows the same neighbour.
         for each in passes if number % 2 else reversed(passes):
@@ -87,15 +89,20 @@ class _Passes:
         self._times_s: list[float] = []
         self._multiply_adds = 0
 
-    def warm_up(self) -> None:
-        """Pass every image once, since kernels are chosen by shapes, and count the work."""
+    def warm_up(self, number: int) -> None:
+        """Pass an image for the first time: kernels are chosen by its shape, the work is counted.
+
+        Raises:
+            DeviceMemoryError: it needs more memory than there is.
+        """
+        first_pass = partial(self._seconds, self._batches[number])
         with counted_multiply_adds(self._predictor.model) as counted:
-            times_s = [self._seconds(batch) for batch in self._batches]
-        self._multiply_adds = sum(counted.values())
-        self._repeats = max(1, round(_TURN_S / min(times_s)))
+            time_s = self._predictor.micro_batch.fit(first_pass, 1)
+        self._multiply_adds += sum(counted.values())
+        self._repeats = max(self._repeats, round(_TURN_S / time_s))
 
     def take_turn(self, number: int) -> None:
-        """Pass one image, often enough for the clock."""
+        """Pass an image again, often enough for the clock."""
         self._times_s.append(self._seconds(self._batches[number], self._repeats))
 
     def cost(self) -> PassCost:

@@ -29,6 +29,8 @@ def seen_images_note(folder: RunFolder, label: str, source: Source, split: str) 
     scored = _files(*([splits[split]] if split in splits else splits.values()))
     if seen := len(scored & _files(record["splits"].get("train", []))):
         return f"{label} has learned from {seen:,} of these {len(scored):,} images"
+    if record["name"] == source.name:
+        return f"the data are no longer those of {label}: {source.first_difference(record)}"
     return f"{label} was trained on other data ({record['name']})"
 
 
