@@ -394,6 +394,21 @@ def test_damaged_checkpoints_are_told_and_put_aside(zoo, workplace, monkeypatch,
     assert aside.name.startswith(".corrupt-step-2")
 
 
+def test_images_that_do_not_fit_into_memory_are_told_before_anything_is_written(
+    zoo, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(
+        "zoo.tasks.ClassificationTask.step", lambda *_: torch.empty(2**60, dtype=torch.uint8)
+    )
+
+    outcome = zoo("train", "resnet20", "--output", tmp_path / "run")
+
+    assert outcome.code == 1
+    assert "has not the memory for 2 images" in outcome.err
+    assert "Use a smaller --image-size" in outcome.err
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_model_that_cannot_be_compiled_is_told(zoo, monkeypatch, tmp_path):
     # As torch's compiler fails without g++; it takes a minute to come to that.
     failure = type("InvalidCxxCompiler", (RuntimeError,), {"__module__": "torch._inductor.exc"})
@@ -408,4 +423,5 @@ def test_a_model_that_cannot_be_compiled_is_told(zoo, monkeypatch, tmp_path):
     assert (outcome.code, outcome.out) == (1, "")
     assert "the model cannot be compiled: No working C++ compiler found" in outcome.err
     assert "Train without --compile" in outcome.err
+    assert "takes half a minute or more, and trains no faster on a CPU" in outcome.err
     assert "Traceback" not in outcome.err

@@ -109,7 +109,7 @@ class MicroBatchSize:
     def _halve(self, count: int, said: str) -> None:
         largest = max(stop - start for start, stop in self.bounds(count))
         if largest == 1:
-            raise out_of_memory(self._device, "a single image", said)
+            raise out_of_memory(self._device, "a single image", said=said)
         self.images = math.ceil(largest / 2)
 
 
@@ -120,16 +120,19 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _WORDS)
 
 
-def out_of_memory(device: torch.device, what: str, said: str, cure: str = "") -> DeviceMemoryError:
+def out_of_memory(
+    device: torch.device, what: str, *, said: str = "", cure: str = ""
+) -> DeviceMemoryError:
     """The error for somebody who can do something about it.
 
     Args:
         what: needs more memory than there is.
-        said: by torch.
+        said: by torch, of which the first line is kept.
         cure: default: what makes an image or a model smaller.
     """
+    details = f" ({said.strip().splitlines()[0]})" if said.strip() else ""
     return DeviceMemoryError(
-        f"{describe_device(device)} has not the memory for {what} ({said.strip().splitlines()[0]})",
+        f"{describe_device(device)} has not the memory for {what}{details}",
         cure or "Use a smaller --image-size, --precision bf16 or a smaller model.",
     )
 

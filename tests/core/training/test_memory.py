@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from zoo.checkpoint import latest_checkpoint
 from zoo.errors import DeviceMemoryError
 from zoo.reporting import JsonLines
+from zoo.structures import Batch, Step
 from zoo.training import Callback, Trainer
 from zoo.training._snapshot import capture
 
@@ -150,6 +152,27 @@ def test_fp16_scales_as_it_would_have(build: Build) -> None:
 
     assert_same(trainer, expected)
     assert trainer.scaler.state_dict() == expected.scaler.state_dict()
+
+
+def test_what_a_failed_try_computed_is_freed_before_the_next(build: Build) -> None:
+    held: list[weakref.ref[Tensor]] = []
+    alive: list[int] = []
+
+    def fail(trainer: Trainer, number: int) -> None:
+        fail_in_backward(trainer, number)
+        task_step = trainer.task.step
+
+        def watched(model: nn.Module, batch: Batch) -> Step:
+            alive.append(sum(loss() is not None for loss in held))
+            step = task_step(model, batch)
+            held.append(weakref.ref(step.losses["cross_entropy"].total))
+            return step
+
+        trainer.task.step = watched
+
+    fitted(build, settings(max_steps=1, micro_batch_size=4), RunOut(0, fail, 2))
+
+    assert alive[:3] == [0, 1, 0]  # two passes, of which the second fails, and the first anew
 
 
 def test_memory_may_run_out_again_and_again_in_one_step(build: Build) -> None:

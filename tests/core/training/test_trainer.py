@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 
 from zoo.checkpoint import load_best
 from zoo.errors import NonFiniteError, UnknownNameError, ZooError
+from zoo.reporting import Profiler
 from zoo.training import Callback, Trainer
 
 Build = Callable[..., Trainer]
@@ -59,6 +62,23 @@ def test_training_lowers_the_loss_and_ends_after_its_epochs(build: Build, record
     assert recorder.epochs[-1]["train/loss"] < 0.7 * recorder.epochs[0]["train/loss"]
     assert result.best is not None
     assert result.best > 0.6
+
+
+def test_a_trainer_that_nobody_needs_is_gone_with_its_memory(build: Build, tmp_path: Path) -> None:
+    profiler = Profiler(1, tmp_path, lambda _: None)
+    trainer = build({"training": {"ema": {"decay": 0.9}}}, callbacks=[profiler])
+    trainer.fit()
+    references = [weakref.ref(part) for part in (trainer, trainer.model, trainer.optimizer)]
+    gc.collect()
+    gc.disable()
+
+    try:
+        del trainer
+        left = [reference() for reference in references]
+    finally:
+        gc.enable()
+
+    assert left == [None, None, None]
 
 
 def test_one_batch_is_exactly_one_update(build: Build) -> None:

@@ -24,7 +24,7 @@ PHASES = {
 """The phases of training, in their order, and what is in each."""
 
 _ADVICE = {
-    ("data",): "waiting for data: more --workers, or smaller files, help",
+    ("data",): "waiting for data: more --workers or `zoo data pack` help",
     ("copy", "transforms"): "the way of a batch to the model: fewer transforms help",
     ("forward", "backward"): "the model: a lower --precision, --compile or a smaller --image-size"
     " help",

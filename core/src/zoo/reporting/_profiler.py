@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -87,6 +88,7 @@ class Profiler(Callback):
 
     def _finish(self) -> None:
         self._unmark()
+        self._unmark = _nothing  # which held the trainer
         if self.profile is None:
             return
         if self._tracer is not None:
@@ -113,9 +115,9 @@ class _PhaseClock:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._wait = _nothing
+        self._wait: Callable[[], None] = _nothing
         if device.type != "cpu":
-            self._wait = torch.get_device_module(device).synchronize
+            self._wait = partial(torch.accelerator.synchronize, device)
         self.around: Callable[[str], AbstractContextManager[object]] = nullcontext
         self._phases = ["other"]
         self.start()

@@ -68,10 +68,10 @@ class StepMemory:
         """
 
         def attempt() -> T:
+            self._is_updating = False
             result = gradients()
             self._is_updating = True
             update()
-            self._is_updating = False
             return result
 
         if world_size() > 1:
@@ -88,14 +88,13 @@ class StepMemory:
                 raise
             what = f"the images of process {rank()}"
             cure = "Resume with smaller parts: --resume RUN --set training.micro_batch_size=N"
-            raise out_of_memory(self._device, what, str(error), cure) from None
+            raise out_of_memory(self._device, what, said=str(error), cure=cure) from None
 
     def _undo(self, generators: Mapping[str, Tensor]) -> None:
         if self._is_updating and not isinstance(self._optimizer, FusedOptimizer):
             what = f"an update by {type(self._optimizer).__name__}, which may be half done"
             cure = "The last checkpoint is whole: resume with --set training.micro_batch_size=N"
-            raise out_of_memory(self._device, what, "in its step", cure)
-        self._is_updating = False
+            raise out_of_memory(self._device, what, cure=cure)
         self._optimizer.zero_grad()
         self._guard.undo_forward()
         restore_generators(generators, self._device)

@@ -17,6 +17,7 @@ from zoo.data import Loader, Source
 from zoo.devices import autocast
 from zoo.errors import ConfigError, UsageError
 from zoo.evaluation import evaluating
+from zoo.memory import is_out_of_memory
 from zoo.models import fold_batch_norms
 from zoo.registry import Registry
 from zoo.structures import Batch, SampleKey
@@ -194,7 +195,7 @@ class Bench:
             yield
         except (RuntimeError, ValueError) as error:
             text = (str(error).strip().splitlines() or [""])[0]
-            if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in text:
+            if is_out_of_memory(error):
                 raise UsageError(
                     f"{batch} does not fit into the memory of {self.device}",
                     "Lower --batch-size or --image-size.",

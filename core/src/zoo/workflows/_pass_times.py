@@ -9,7 +9,6 @@ turns, round by round, so that whatever else the machine does meets all of them 
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from zoo.devices import autocast
 from zoo.inference import Predictor
 from zoo.models import counted_multiply_adds
 from zoo.structures import Batch, SampleKey
+from zoo.workflows._benchmark_timing import timed
 
 _TURN_S = 0.1
 """How long a model's turn in a round lasts at least, so that the clock's grain is nothing."""
@@ -116,13 +116,9 @@ class _Passes:
     def _seconds(self, batch: Batch, repeats: int = 1) -> float:
         """Of one of ``repeats`` passes, the device's work included."""
         predictor = self._predictor
+        passes = timed(partial(predictor.task.predict, predictor.model, batch), predictor.device)
         with torch.inference_mode(), autocast(predictor.device, predictor.precision):
-            _wait_for(predictor.device)
-            start = time.perf_counter()
-            for _ in range(repeats):
-                predictor.task.predict(predictor.model, batch)
-            _wait_for(predictor.device)
-            return (time.perf_counter() - start) / repeats
+            return passes(repeats) / repeats
 
 
 def _single_images(predictor: Predictor, dataset: Dataset, indices: Sequence[int]) -> list[Batch]:
@@ -141,8 +137,3 @@ def _single_images(predictor: Predictor, dataset: Dataset, indices: Sequence[int
         replace(batch, targets={k: v for k, v in batch.targets.items() if k not in truth})
         for batch in prepared
     ]
-
-
-def _wait_for(device: torch.device) -> None:
-    if device.type != "cpu":
-        torch.accelerator.synchronize(device)

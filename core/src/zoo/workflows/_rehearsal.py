@@ -48,7 +48,7 @@ def rehearse(
         raise
     except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
         if is_out_of_memory(error):
-            raise out_of_memory(device, f"{_IMAGES} images", str(error)) from error
+            raise out_of_memory(device, f"{_IMAGES} images", said=str(error)) from error
         raise _explain(plan, error) from error
     finally:
         model.train(learns)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from zoo.data import FileDataset, decode_image
+from zoo.data import FileDataset
 from zoo.errors import DataError
 from zoo.structures import Sample
 
@@ -21,7 +21,7 @@ class Photos(FileDataset):
 
     def load(self, index: int) -> Sample:
         """Decode one photo."""
-        image = decode_image(self.path(index), channels=self.channels)
+        image = self.image(index)
         return Sample(image, {"angles_deg": self.angles_deg[index]})
 
     def truths(self) -> list[float]:
