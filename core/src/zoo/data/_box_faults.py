@@ -24,17 +24,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from zoo.data._boxed_files import BadBox, BoxedFiles, Objects
+from zoo.data._boxed_files import BadBox, BoxedFiles
 from zoo.data._decode import upright_size
 from zoo.data._files import natural_key
 from zoo.data._folders import size_bytes
+from zoo.data._objects import Objects, ObjectTable
 from zoo.errors import DataError
 
 _ROUNDING_PX = 1.0
 """That a box may reach out of its image: by rounding, or by counting from 0 or from 1."""
 
 Corners = tuple[float, float, float, float]
+Numbers = NDArray[np.float64]
+Sizes = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ def boxed_splits(
     classes: Sequence[str] | None,
     channels: int,
     notes: tuple[str, ...] = (),
+    believe_sizes: bool = False,
 ) -> dict[str, BoxedFiles]:
     """Splits of images with boxes, once the size of every image is known.
 
@@ -94,6 +99,7 @@ def boxed_splits(
         classes: names, in the order of their labels; None takes those of the training boxes.
         channels: to decode to.
         notes: how the annotations were understood.
+        believe_sizes: take the sizes that annotations state; loading refuses images of another.
 
     Raises:
         DataError: no images, no training split, or no classes.
@@ -108,7 +114,9 @@ def boxed_splits(
     if not classes:
         raise DataError(f"no image of {root} has a box", "Boxes say what there is to be learned.")
     return {
-        split: _boxed_split(root, images, tuple(classes), channels, notes)
+        split: _boxed_split(
+            root, images, tuple(classes), channels, notes, believe_sizes=believe_sizes
+        )
         for split, images in found.items()
     }
 
@@ -119,24 +127,22 @@ def _boxed_split(
     classes: tuple[str, ...],
     channels: int,
     notes: tuple[str, ...],
+    *,
+    believe_sizes: bool,
 ) -> BoxedFiles:
-    sizes, unreadable = _look_up_sizes(root, images)
-    numbers = {name: number for number, name in enumerate(classes)}
-    objects, bad = [], []
-    for image, size in zip(images, sizes, strict=True):
-        own, faults = _judge(image, size, numbers)
-        objects.append(own)
-        # Of an image that is not there, nothing more is to be said.
-        bad += [] if image.name in unreadable else faults
+    lengths = [size_bytes(root / image.name) for image in images]
+    sizes, unreadable = _look_up_sizes(root, images, lengths, believe_sizes=believe_sizes)
+    objects, bad = _judge(images, sizes, {name: number for number, name in enumerate(classes)})
     return BoxedFiles(
         root=root,
         names=[image.name for image in images],
-        sizes_bytes=[size_bytes(root / image.name) for image in images],
+        sizes_bytes=lengths,
         classes=classes,
         channels=channels,
         objects=objects,
         sizes_px=sizes,
-        bad_boxes=bad,
+        # Of an image that is not there, nothing more is to be said.
+        bad_boxes=[of for of in bad if of.image not in unreadable],
         faults={image.name: image.fault for image in images if image.fault},
         unreadable=unreadable,
         notes=notes,
@@ -144,11 +150,14 @@ def _boxed_split(
 
 
 def _look_up_sizes(
-    root: Path, images: Sequence[MarkedImage]
-) -> tuple[list[tuple[int, int]], dict[str, str]]:
-    """Height and width of each image, (0, 0) where it cannot be read, and why it cannot."""
+    root: Path, images: Sequence[MarkedImage], lengths: Sequence[int], *, believe_sizes: bool
+) -> tuple[Sizes, dict[str, str]]:
+    """(n, 2) height and width of each image, 0 where it cannot be read, and why it cannot."""
 
-    def look(image: MarkedImage) -> tuple[int, int] | str:
+    def look(image: MarkedImage, length: int) -> tuple[int, int] | str:
+        if believe_sizes and length and image.size not in (None, (0, 0)):
+            assert image.size is not None  # noqa: S101
+            return image.size
         try:
             height, width = upright_size(root / image.name)
         except DataError as error:
@@ -157,42 +166,58 @@ def _look_up_sizes(
 
     # Files are opened without holding the interpreter's lock, so threads are enough.
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
-        answers = list(pool.map(look, images))
+        answers = list(pool.map(look, images, lengths))
     sizes = [(0, 0) if isinstance(answer, str) else answer for answer in answers]
     unreadable = {
         image.name: answer
         for image, answer in zip(images, answers, strict=True)
         if isinstance(answer, str)
     }
-    return sizes, unreadable
+    return np.array(sizes, dtype=np.int64).reshape(-1, 2), unreadable
 
 
 def _judge(
-    image: MarkedImage, size: tuple[int, int], numbers: Mapping[str, int]
-) -> tuple[Objects, list[BadBox]]:
-    """The objects of an image, and what is wrong with them."""
-    height, width = size
-    bad = []
-    if image.size not in (None, (0, 0), size):
-        bad.append(BadBox(image.name, -1, f"{image.source}: {_wrong_size(image, size)}"))
-    boxes = np.zeros((len(image.boxes), 4), dtype=np.float32)
-    labels = np.full(len(image.boxes), -1, dtype=np.int64)
-    for row, box in enumerate(image.boxes):
-        corners = _in_px(box.corners, size) if image.fractions else box.corners
-        boxes[row] = inside = clip(corners, height, width)
-        labels[row] = numbers.get(box.label, -1)
-        fault, mendable = find_fault(corners, height, width)
+    images: Sequence[MarkedImage], sizes: Sizes, numbers: Mapping[str, int]
+) -> tuple[ObjectTable, list[BadBox]]:
+    """The objects of each image, and what is wrong with them."""
+    counts = np.array([len(image.boxes) for image in images], dtype=np.int64)
+    boxes = [box for image in images for box in image.boxes]
+    owners = np.repeat(np.arange(len(images)), counts)
+    corners = np.array([box.corners for box in boxes], dtype=np.float64).reshape(-1, 4)
+    limits = np.tile(sizes[owners][:, ::-1], 2)
+    fractions = np.array([image.fractions for image in images], dtype=np.bool_)[owners]
+    corners[fractions] *= limits[fractions]
+    inside = np.clip(corners, 0, limits)
+    labels = np.array([numbers.get(box.label, -1) for box in boxes], dtype=np.int64)
+    found_bad = np.array([bool(box.fault) for box in boxes], dtype=np.bool_)
+    wrong = ~_are_good(corners, inside) | found_bad | (labels < 0)
+    bad = [_wrong_size(image, size) for image, size in zip(images, sizes.tolist(), strict=True)]
+    faults = [of for of in bad if of is not None]
+    firsts = np.cumsum(counts) - counts
+    for row in np.flatnonzero(wrong).tolist():
+        image, box = images[owners[row]], boxes[row]
+        height, width = sizes[owners[row]].tolist()
+        fault, mendable = find_fault(corners[row].tolist(), height, width)
         if labels[row] < 0:
             fault, mendable = f"class {box.label!r} is not among those of training", False
         if box.fault:
             fault, mendable = box.fault, False
-        if fault:
-            boxes[row] = corners
-            cause = f"{image.source}, {box.place}: {fault}"
-            bad.append(BadBox(image.name, row, cause, inside if mendable else ()))
-    flags = [(box.crowd, box.difficult) for box in image.boxes]
-    crowd, difficult = np.array(flags, dtype=np.bool_).reshape(-1, 2).T
-    return Objects(boxes, labels, crowd.copy(), difficult.copy()), bad
+        clipped = tuple(inside[row].tolist()) if mendable else ()
+        cause = f"{image.source}, {box.place}: {fault}"
+        faults.append(BadBox(image.name, row - int(firsts[owners[row]]), cause, clipped))
+    shown = np.where(wrong[:, None], corners, inside).astype(np.float32)
+    crowd = np.array([box.crowd for box in boxes], dtype=np.bool_)
+    difficult = np.array([box.difficult for box in boxes], dtype=np.bool_)
+    return ObjectTable(Objects(shown, labels, crowd, difficult), counts), faults
+
+
+def _are_good(corners: Numbers, inside: Numbers) -> NDArray[np.bool_]:
+    """(n,) whether ``find_fault`` finds nothing, for most boxes at once."""
+    with np.errstate(invalid="ignore"):  # of infinite corners
+        ordered = (corners[:, 2:] > corners[:, :2]).all(axis=1)
+        shown = (inside[:, 2:] > inside[:, :2]).all(axis=1)
+        near = (np.abs(corners - inside) <= _ROUNDING_PX).all(axis=1)
+    return np.asarray(ordered & shown & near)
 
 
 def find_fault(corners: Corners, height: int, width: int) -> tuple[str, bool]:
@@ -227,20 +252,20 @@ def clip(corners: Corners, height: int, width: int) -> Corners:
 
 def to_number(text: object) -> float:
     """The number that a file says; NaN for what is none."""
+    if isinstance(text, float):
+        return text
     try:
         return float(str(text).strip())
     except ValueError:
         return math.nan
 
 
-def _in_px(corners: Corners, size: tuple[int, int]) -> Corners:
-    height, width = size
-    x1, y1, x2, y2 = corners
-    return x1 * width, y1 * height, x2 * width, y2 * height
-
-
-def _wrong_size(image: MarkedImage, size: tuple[int, int]) -> str:
+def _wrong_size(image: MarkedImage, size: Sequence[int]) -> BadBox | None:
+    """That an image has another size than its annotation states, if it is so."""
+    if image.size in (None, (0, 0), tuple(size)):
+        return None
     height, width = image.size or (0, 0)
     stated = f"the image is said to be {width} x {height} px, and is {size[1]} x {size[0]}"
-    turned = (height, width) == (size[1], size[0])
-    return stated + (" (turned, perhaps by its EXIF tag)" if turned else "")
+    turned = [height, width] == [size[1], size[0]]
+    hint = " (turned, perhaps by its EXIF tag)" if turned else ""
+    return BadBox(image.name, -1, f"{image.source}: {stated}{hint}")

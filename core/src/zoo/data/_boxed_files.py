@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, Self
@@ -10,42 +9,12 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from zoo.data._files import FileDataset
+from zoo.data._objects import ObjectTable
 from zoo.errors import DataError
 from zoo.structures import Sample
-
-
-@dataclass(frozen=True, slots=True)
-class Objects:
-    """What is marked on one image.
-
-    Attributes:
-        boxes: (m, 4) float32 x1 y1 x2 y2 in px; pixel i covers i to i + 1.
-        labels: (m,) int64; -1 for a class that is not known.
-        crowd: (m,) bool: the box is around a group, whose members are not marked.
-        difficult: (m,) bool: neither finding nor missing it counts in an evaluation.
-    """
-
-    boxes: NDArray[np.float32]
-    labels: NDArray[np.int64]
-    crowd: NDArray[np.bool_]
-    difficult: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def rows(self, chosen: Sequence[int]) -> Objects:
-        """Some of them, in this order."""
-        at = np.array(chosen, dtype=np.int64)
-        return Objects(self.boxes[at], self.labels[at], self.crowd[at], self.difficult[at])
-
-    def digest(self) -> str:
-        """A short hash of all of it."""
-        digest = hashlib.sha256()
-        for part in (self.boxes, self.labels, self.crowd, self.difficult):
-            digest.update(np.ascontiguousarray(part).tobytes())
-        return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +33,12 @@ class BadBox:
     cause: str
     clipped: tuple[float, ...] = ()
 
+    def outcome(self, on_bad_box: Literal["clip", "skip"]) -> str:
+        """What becomes of it: "clipped", "left out"; "not believed", a size of the image."""
+        if self.row < 0:
+            return "not believed"
+        return "clipped" if on_bad_box == "clip" and self.clipped else "left out"
+
 
 @dataclass(frozen=True, kw_only=True)
 class BoxedFiles(FileDataset):
@@ -71,7 +46,7 @@ class BoxedFiles(FileDataset):
 
     Attributes:
         objects: of each image; none are good data as well.
-        sizes_px: height and width of each image, (0, 0) where they are not known.
+        sizes_px: (n, 2) int64 height and width of each image, 0 where they are not known.
         bad_boxes: what is wrong with boxes.
         faults: what is wrong with annotations of which nothing can be used, by the image's name.
         unreadable: what is wrong with images, by name.
@@ -80,8 +55,8 @@ class BoxedFiles(FileDataset):
 
     truth_word: ClassVar[str] = "set of boxes"
 
-    objects: Sequence[Objects]
-    sizes_px: Sequence[tuple[int, int]]
+    objects: ObjectTable
+    sizes_px: NDArray[np.int64]
     bad_boxes: Sequence[BadBox] = ()
     faults: Mapping[str, str] = field(default_factory=dict)
     unreadable: Mapping[str, str] = field(default_factory=dict)
@@ -91,9 +66,11 @@ class BoxedFiles(FileDataset):
         """Decode one image; targets "boxes", "labels", "crowd" and "difficult"."""
         if self.names[index] in self.faults:
             raise DataError(self.faults[self.names[index]], "See it with `zoo data check`.")
+        image = self.image(index)
+        self._check_size(index, image)
         found = self.objects[index]
         return Sample(
-            self.image(index),
+            image,
             {
                 "boxes": torch.from_numpy(found.boxes),
                 "labels": torch.from_numpy(found.labels),
@@ -101,6 +78,15 @@ class BoxedFiles(FileDataset):
                 "difficult": torch.from_numpy(found.difficult),
             },
         )
+
+    def _check_size(self, index: int, image: Tensor) -> None:
+        stated, found = tuple(self.sizes_px[index].tolist()), tuple(image.shape[-2:])
+        if any(stated) and stated != found:
+            raise DataError(
+                f"{self.path(index)} is {found[1]} x {found[0]} px, and its boxes are for"
+                f" {stated[1]} x {stated[0]}",
+                "See all with `zoo data check`; mend them, or say --on-bad-box clip or skip.",
+            )
 
     def truths(self) -> list[str]:
         """A short hash of each image's objects."""
@@ -119,8 +105,8 @@ class BoxedFiles(FileDataset):
             self,
             names=names,
             sizes_bytes=[self.sizes_bytes[index] for index in chosen],
-            objects=[self.objects[index] for index in chosen],
-            sizes_px=[self.sizes_px[index] for index in chosen],
+            objects=self.objects.only(chosen),
+            sizes_px=self.sizes_px[chosen],
             bad_boxes=[bad for bad in self.bad_boxes if bad.image in kept],
             faults={name: cause for name, cause in self.faults.items() if name in kept},
             unreadable={name: cause for name, cause in self.unreadable.items() if name in kept},
@@ -134,27 +120,15 @@ class BoxedFiles(FileDataset):
                 which nothing would be left; "skip" leaves out all bad ones. Both leave out images
                 whose annotation cannot be read.
         """
-        bad: dict[str, dict[int, BadBox]] = {}
-        for one in self.bad_boxes:
-            bad.setdefault(one.image, {})[one.row] = one
-        objects = [
-            _mended(found, bad[name], clip=on_bad_box == "clip") if name in bad else found
-            for name, found in zip(self.names, self.objects, strict=True)
-        ]
-        mended = replace(self, objects=objects, bad_boxes=())
+        keep = np.ones(len(self.objects.whole), dtype=np.bool_)
+        boxes = self.objects.whole.boxes.copy()
+        at = {name: index for index, name in enumerate(self.names)}
+        for bad in (of for of in self.bad_boxes if of.row >= 0):
+            row = self.objects.row_of(at[bad.image], bad.row)
+            keep[row] = bad.outcome(on_bad_box) == "clipped"
+            boxes[row] = bad.clipped or boxes[row]
+        mended = replace(self, objects=self.objects.with_rows(keep, boxes), bad_boxes=())
         if not self.faults:
             return mended
         kept = [index for index, name in enumerate(self.names) if name not in self.faults]
         return mended.only(kept)
-
-
-def _mended(objects: Objects, bad: Mapping[int, BadBox], *, clip: bool) -> Objects:
-    boxes = objects.boxes.copy()
-    kept = []
-    for row in range(len(objects)):
-        if row in bad:
-            if not clip or not bad[row].clipped:
-                continue
-            boxes[row] = bad[row].clipped
-        kept.append(row)
-    return replace(objects, boxes=boxes).rows(kept)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +13,39 @@ from zoo.data._boxed_files import BoxedFiles
 from zoo.data._coco import CocoFile, read_coco_files, training_file
 
 
-def read_coco(path: Path, *, channels: int) -> Mapping[str, BoxedFiles]:
+def read_coco(
+    path: Path, *, channels: int, believe_sizes: bool = False
+) -> Mapping[str, BoxedFiles]:
     """The splits of COCO's JSON files in a folder, or the one of a file.
+
+    Args:
+        path: of the folder or the file.
+        channels: to decode to.
+        believe_sizes: do not open every image to see how large it is.
 
     Raises:
         DataError: no such file, or one that is broken or lacks its lists.
     """
-    files = read_coco_files(path)
-    training = training_file(files)
-    classes = list(training.categories().values())
-    found = {split: _images(file) for split, file in files.items()}
-    return boxed_splits(training.root, found, classes=classes, channels=channels)
+    with _no_collecting():
+        files = read_coco_files(path)
+        training = training_file(files)
+        classes = list(training.categories().values())
+        found = {split: _images(file) for split, file in files.items()}
+        return boxed_splits(
+            training.root, found, classes=classes, channels=channels, believe_sizes=believe_sizes
+        )
+
+
+@contextmanager
+def _no_collecting() -> Iterator[None]:
+    """Without the collector, which would look through millions of new objects again and again."""
+    collected = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collected:
+            gc.enable()
 
 
 def _images(file: CocoFile) -> list[MarkedImage]:

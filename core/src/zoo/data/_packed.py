@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -14,12 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo.data._boxed_files import BoxedFiles, Objects
+from zoo.data._boxed_files import BoxedFiles
 from zoo.data._dataset import Splits
 from zoo.data._decode import decode_image
 from zoo.data._files import FileDataset, ImageFiles
 from zoo.data._mask_classes import MaskClasses
 from zoo.data._masked_files import MaskedFiles
+from zoo.data._objects import Objects, ObjectTable
 from zoo.data._pack_files import MANIFEST, Blocks, Index, Manifest, split_names
 from zoo.errors import DataError
 from zoo.structures import IGNORED, Sample
@@ -34,7 +35,7 @@ class Packed(FileDataset):
         file: of the images.
         blocks: the images in it.
         numbers: (n,) of each image in the file.
-        sizes_px: height and width of each image.
+        sizes_px: (n, 2) int64 height and width of each image.
         checksums: (n,) CRC-32 of each image.
     """
 
@@ -42,7 +43,7 @@ class Packed(FileDataset):
     file: str
     blocks: Blocks
     numbers: NDArray[np.int64]
-    sizes_px: Sequence[tuple[int, int]]
+    sizes_px: NDArray[np.int64]
     checksums: NDArray[np.uint32]
 
     def image(self, index: int) -> Tensor:
@@ -53,7 +54,7 @@ class Packed(FileDataset):
                 return decode_image(content.numpy().tobytes(), channels=self.channels)
         except DataError as error:
             raise DataError(f"{self.describe(index)}: {error.cause}", error.cure) from error
-        height, width = self.sizes_px[index]
+        height, width = self.sizes_px[index].tolist()
         return content.view(height, width, self.manifest.channels).permute(2, 0, 1)
 
     def describe(self, index: int) -> str:
@@ -73,7 +74,7 @@ class Packed(FileDataset):
         return replace(
             super().only(at.tolist()),  # type: ignore[safe-super]
             numbers=self.numbers[at],
-            sizes_px=[self.sizes_px[index] for index in at.tolist()],
+            sizes_px=self.sizes_px[at],
             checksums=self.checksums[at],
         )
 
@@ -146,7 +147,7 @@ def _read_split(root: Path, manifest: Manifest, split: str, channels: int) -> Pa
         "file": file,
         "blocks": Blocks(root / file, index["ends"], index["checksums"]),
         "numbers": np.arange(len(index["ends"])),
-        "sizes_px": [(height, width) for height, width in index["sizes"].tolist()],
+        "sizes_px": index["sizes"].astype(np.int64),
         "checksums": index["checksums"],
     }
     if manifest.kind == "labels":
@@ -156,10 +157,9 @@ def _read_split(root: Path, manifest: Manifest, split: str, channels: int) -> Pa
     return PackedMasks(**common, **_masks(root / f"{split}.masks", index, manifest.classes))
 
 
-def _objects(index: Index) -> list[Objects]:
-    ends = np.cumsum(index["objects"])[:-1]
-    columns = [np.split(index[name], ends) for name in ("boxes", "labels", "crowd", "difficult")]
-    return [Objects(*of) for of in zip(*columns, strict=True)]
+def _objects(index: Index) -> ObjectTable:
+    columns = [index[name] for name in ("boxes", "labels", "crowd", "difficult")]
+    return ObjectTable(Objects(*columns), index["objects"].astype(np.int64))
 
 
 def _masks(path: Path, index: Index, classes: tuple[str, ...]) -> Mapping[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -14,6 +14,7 @@ import numpy as np
 from zoo.cards import DatasetCard
 from zoo.config import DataConfig
 from zoo.data._boxed_files import BoxedFiles
+from zoo.data._boxes_coco import read_coco
 from zoo.data._dataset import Dataset, Splits
 from zoo.data._files import FileDataset, exists, path_of
 from zoo.data._layouts import LAYOUTS, recognise
@@ -39,7 +40,8 @@ class Source:
         splits: always "train" and "val"; "test" where there is one.
         classes: of every split.
         card: of a registered data set.
-        bad_images: paths that were left out, by what is wrong with each.
+        bad_images: what is wrong with images that were left out, by their paths.
+        mended_boxes: "image", "box" (its number there), "cause" and what was "done" to it.
         whole: all images, where the splits were drawn here; None where the source has its own.
         place: what opens the same data from any folder: its path is absolute.
     """
@@ -50,6 +52,7 @@ class Source:
     classes: tuple[str, ...]
     card: DatasetCard | None = None
     bad_images: Mapping[str, str]
+    mended_boxes: Sequence[Mapping[str, Any]] = ()
     whole: Dataset | None = None
     place: str = ""
 
@@ -68,6 +71,7 @@ class Source:
             "classes": list(self.classes),
             "fingerprint": self.fingerprint(),
             "bad_images": dict(self.bad_images),
+            "mended_boxes": list(self.mended_boxes),
             "splits": {split: _rows(dataset) for split, dataset in self.splits.items()},
         }
 
@@ -181,22 +185,36 @@ def _open_path(
     if layout in ("masks", "stacks"):
         message("Every mask is read once, to see what its numbers mean.")
     try:
-        splits = LAYOUTS[layout](path, channels=channels)
+        splits = _read_layout(path, layout, data, channels, unsettled=unsettled)
     except OSError as error:  # not readable, a file for a folder
         place = error.filename or path
         raise DataError(f"{place} cannot be read: {error.strerror}", "Check the path.") from error
     first = next(iter(splits.values()))
+    mended: Sequence[Mapping[str, Any]] = ()
     if isinstance(first, MaskedFiles):
         message(f"Numbers in masks mean: {first.mask_classes.described()}.")
         for note in first.notes:
             message(f"{note}.")
     if isinstance(first, BoxedFiles) and not unsettled:
-        splits = settle_boxes(splits, data.on_bad_box, message)  # type: ignore[assignment]
+        splits, mended = settle_boxes(splits, data.on_bad_box, message)
         if data.on_bad_image == "fail":
             check_images_are_there(splits)
     name = path.resolve().stem if path.is_file() else path.resolve().name
     found = _finish(name or "data", layout, splits, data, message, channels, undivided=undivided)
-    return replace(found, place=f"{layout}:{path.absolute()}")
+    return replace(found, place=f"{layout}:{path.absolute()}", mended_boxes=mended)
+
+
+def _read_layout(
+    path: Path, layout: str, data: DataConfig, channels: int, *, unsettled: bool
+) -> Splits:
+    """The splits that lie at a path.
+
+    COCO states how large its many images are.  Where a wrong size would end the run anyway, it may
+    do so when the image is read, and opening need not look into each.
+    """
+    if layout == "coco" and not unsettled and data.on_bad_box == data.on_bad_image == "fail":
+        return read_coco(path, channels=channels, believe_sizes=True)
+    return LAYOUTS[layout](path, channels=channels)
 
 
 def _finish(

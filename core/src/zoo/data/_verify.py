@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from typing import Any, Literal
 
 from zoo.data._boxed_files import BoxedFiles
 from zoo.data._dataset import Splits
@@ -40,8 +40,8 @@ def leave_out_bad_images(
 
 def settle_boxes(
     splits: Splits, on_bad_box: Literal["fail", "clip", "skip"], message: Callable[[str], None]
-) -> Splits:
-    """The splits with good boxes alone.
+) -> tuple[Splits, list[dict[str, Any]]]:
+    """The splits with good boxes alone, and what was done to each bad one, as JSON.
 
     Raises:
         DataError: there is something wrong, and ``on_bad_box`` is "fail"; names file and number.
@@ -50,7 +50,7 @@ def settle_boxes(
     bad = [box.cause for dataset in boxed for box in dataset.bad_boxes]
     broken = [cause for dataset in boxed for cause in dataset.faults.values()]
     if not bad and not broken:
-        return splits
+        return splits, []
     found = [f"{len(bad)} bad box{'es' * (len(bad) > 1)}"] if bad else []
     if broken:
         found.append(f"{len(broken)} annotation{'s' * (len(broken) > 1)} that cannot be read")
@@ -63,10 +63,22 @@ def settle_boxes(
             "See all with `zoo data check`; mend them, or say --on-bad-box clip or skip.",
         )
     message(f"{' and '.join(found)} ({on_bad_box}):\n{lines}{more}")
-    return {
+    done = [mending for dataset in boxed for mending in _mendings(dataset, on_bad_box)]
+    settled = {
         split: dataset.settled(on_bad_box) if isinstance(dataset, BoxedFiles) else dataset
         for split, dataset in splits.items()
     }
+    return settled, done
+
+
+def _mendings(dataset: BoxedFiles, on_bad_box: Literal["clip", "skip"]) -> Iterator[dict[str, Any]]:
+    """Image, number of the box on it (None: not about one), what was wrong, what was done."""
+    for bad in dataset.bad_boxes:
+        box = bad.row if bad.row >= 0 else None
+        done = bad.outcome(on_bad_box)
+        yield {"image": bad.image, "box": box, "cause": bad.cause, "done": done}
+    for image, cause in dataset.faults.items():
+        yield {"image": image, "box": None, "cause": cause, "done": "image left out"}
 
 
 def check_images_are_there(splits: Splits) -> None:
