@@ -423,4 +423,5 @@ def test_a_model_that_cannot_be_compiled_is_told(zoo, monkeypatch, tmp_path):
     assert (outcome.code, outcome.out) == (1, "")
     assert "the model cannot be compiled: No working C++ compiler found" in outcome.err
     assert "Train without --compile" in outcome.err
+    assert "takes half a minute or more, and trains no faster on a CPU" in outcome.err
     assert "Traceback" not in outcome.err

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zoo.devices import autocast
-from zoo.structures import Batch, LossSum, weighted_losses
+from zoo.structures import Batch, LossSum, loss_weights
 from zoo.tasks import ClassificationTask
 
 CLASSES = ("a", "b", "c", "d")
@@ -53,7 +53,9 @@ def total_loss(
 ) -> Tensor:
     """The number that is minimised."""
     counts = {name: loss.count for name, loss in losses.items()} if counts is None else counts
-    return torch.stack(weighted_losses(losses, counts)).sum()
+    weights = loss_weights(losses, counts)
+    products = [loss.total * w for loss, w in zip(losses.values(), weights, strict=True)]
+    return torch.stack(products).sum()
 
 
 def _value(task: ClassificationTask, batch: Batch) -> Tensor:

@@ -70,8 +70,8 @@ def benchmark(
 
     GFLOP/s are those of convolutions and linear layers: 2 for each of the model's multiply-adds,
     and 3 times as many in training. Their share of the peak is that of a product of two matrices in
-    the same precision, in the same run; kernels that compute a convolution by fewer operations may
-    come out above it.
+    the same precision, in its fastest round of the same run; kernels that compute a convolution by
+    fewer operations may come out above it.
 
     The peak of memory is that of model, optimizer and steps: on CUDA what torch has allocated, on
     the CPU what is resident in memory (on Linux alone; it varies by some ten MiB).

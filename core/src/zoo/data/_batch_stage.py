@@ -78,7 +78,8 @@ class BatchStage:
     def __call__(self, batch: Batch) -> Batch:
         images = to_channels(batch.images, self._spec.channels)
         images = self._resize(images) if self._resized else images.float()
-        batch = self._move(replace(batch, images=images, targets=_wide_masks(batch.targets)))
+        targets = _wide_masks(batch.targets)
+        batch = self._move(Batch(images, batch.sizes, batch.ids, targets, batch.keys))
         images = batch.images
         if self._lighting:
             images = light_images(images, self._draw(batch, "lighting", 6), self._lighting)

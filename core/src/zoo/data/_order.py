@@ -6,7 +6,7 @@ a resume is a slice of the plan, and a run may go on with another number of them
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import overload
 
 import numpy as np
@@ -48,6 +48,10 @@ class Plan(Sequence[SampleKeys]):
             return Plan(self._keys, self._bounds[item])
         start, stop = self._bounds[item]
         return self._keys[start:stop]
+
+    def __iter__(self) -> Iterator[SampleKeys]:
+        # Python's own numbers: numpy's, read one by one, cost as much as a small batch.
+        return (self._keys[start:stop] for start, stop in self._bounds.tolist())
 
 
 def epoch_batches(  # noqa: PLR0913  (all that an epoch depends on)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, cast
@@ -46,7 +46,7 @@ def fold_batch_norms(model: nn.Module, run: Run) -> nn.Module:
 
     Args:
         model: in evaluation mode; left as it is.
-        run: calls it, twice in all; float32 it is here, whatever autocast is around.
+        run: calls the model that it is given; it is used twice, without autocast.
 
     Returns:
         The model itself where there is nothing to fold, or something that does not hold: it fails
@@ -244,6 +244,6 @@ def _tensors_in(values: Any) -> Iterator[Tensor]:
         yield values
     elif isinstance(values, dict):
         yield from _tensors_in(tuple(values.values()))
-    elif isinstance(values, Iterable) and isinstance(values, (tuple, list)):
+    elif isinstance(values, (tuple, list)):
         for value in values:
             yield from _tensors_in(value)

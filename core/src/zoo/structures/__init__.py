@@ -3,7 +3,7 @@
 from zoo.structures._backbone import Backbone, Stage
 from zoo.structures._batch import IGNORED, Batch, Sample, SampleKey, SampleKeys
 from zoo.structures._detections import Detections, DetectorOutput
-from zoo.structures._step import EVERY_LOSS, LossSum, Step, weighted_losses
+from zoo.structures._step import EVERY_LOSS, LossSum, Step, loss_weights
 from zoo.structures._tiling import Tiling
 
 __all__ = [
@@ -20,5 +20,5 @@ __all__ = [
     "Stage",
     "Step",
     "Tiling",
-    "weighted_losses",
+    "loss_weights",
 ]

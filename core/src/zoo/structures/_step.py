@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 EVERY_LOSS = "*"
@@ -56,16 +57,16 @@ def _count_of(name: str, counts: Mapping[str, Tensor | float]) -> Tensor | float
     return counts[name] if name in counts else counts[EVERY_LOSS]
 
 
-def weighted_losses(
+def loss_weights(
     losses: Mapping[str, LossSum],
     counts: Mapping[str, Tensor | float],
     *,
     scale: float = 1.0,
 ) -> list[Tensor]:
-    """The mean losses times their weights: what is minimised is their sum.
+    """What each loss's sum is multiplied with in the number that is minimised.
 
-    To give the weights to ``torch.autograd.backward`` as gradients would save the products, and
-    load torch's compiler stack for a second.
+    That number is the weighted sum of the mean losses.  The weights are its gradients by the sums,
+    so that a backward pass can begin with them, and no product is needed.
 
     Args:
         losses: of a batch, a micro-batch or one rank's share.
@@ -73,11 +74,13 @@ def weighted_losses(
         scale: factor of the whole.
 
     Returns:
-        () tensors of the sums' types, in the order of ``losses``; ``torch.autograd.backward`` adds
-        them up.
+        () tensors of the sums' types, in the order of ``losses``.
     """
-    terms = []
+    weights = []
     for name, loss in losses.items():
         weight = scale * loss.weight / _count_of(name, counts)
-        terms.append(loss.total * (weight.to(loss.total) if isinstance(weight, Tensor) else weight))
-    return terms
+        if isinstance(weight, Tensor):
+            weights.append(weight.to(loss.total))
+        else:
+            weights.append(torch.full_like(loss.total, weight))
+    return weights

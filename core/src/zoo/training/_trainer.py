@@ -21,8 +21,9 @@ from zoo.config import RunConfig
 from zoo.devices import autocast
 from zoo.distributed import Agreement, barrier, is_main, sum_over_ranks, world_size
 from zoo.errors import StoppedError, UnknownNameError, ZooError
-from zoo.structures import Batch, Step, weighted_losses
+from zoo.structures import Batch, Step, loss_weights
 from zoo.tasks import Task
+from zoo.training._backward import backward
 from zoo.training._ema import Ema
 from zoo.training._events import Callback, FitResult, Progress
 from zoo.training._guard import NonFiniteGuard
@@ -158,8 +159,9 @@ class Trainer:
             with synchronise:
                 with autocast(self.device, self.precision):
                     step = self._module(micro_batch)
-                losses = weighted_losses(step.losses, counts, scale=world_size())
-                torch.autograd.backward(self.scaler.scale(losses))
+                weights = loss_weights(step.losses, counts, scale=world_size())
+                totals = [loss.total for loss in step.losses.values()]
+                backward(totals, self.scaler.scale(weights))
             passes.append((step.detached(), micro_batch))
         return passes
 
@@ -167,7 +169,7 @@ class Trainer:
         """Check and clip the gradients, and let the optimizer use them."""
         self.scaler.unscale_(self._optimizer_of_torch)
         gradients = [p.grad for p in self._learning if p.grad is not None]
-        norm = torch.stack(torch._foreach_norm(gradients)).norm()  # noqa: SLF001
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))  # noqa: SLF001
         self.guard.before_update(norm, self.state.step + 1, batch.keys)
         if self._settings.clip_norm:
             clip_grads_with_norm_(self._learning, self._settings.clip_norm, norm, foreach=True)

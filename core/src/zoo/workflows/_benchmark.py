@@ -74,7 +74,7 @@ class BenchmarkResult:
         num_classes: that the task has names for; 0 where it has none.
         gmacs: multiply-adds of convolutions and linear layers for one image, in 10^9.
         data: name of the data that the images are of.
-        peaks: FLOP/s of a product of matrices, by precision.
+        peaks: FLOP/s of a product of matrices in its fastest round, by precision.
         binds: "loader" or "training", whichever is slower alone and as in a run; None where they
             were not both measured.
         load_average: of the machine over the minute before; None where the system does not say.
@@ -245,7 +245,8 @@ def _speeds(
 ) -> tuple[list[Speed], dict[str, float]]:
     """The candidates' speeds, and the FLOP/s of the products of matrices by precision."""
     rates = [c.amount / t.median_s for c, t in zip(candidates, timings, strict=True)]
-    peaks = {c.name: rate for c, rate in zip(candidates, rates, strict=True) if c.phase == PEAK}
+    pairs = zip(candidates, timings, strict=True)
+    peaks = {c.name: c.amount / t.fastest_s for c, t in pairs if c.phase == PEAK}
     firsts: dict[str, tuple[float, int | None]] = {}
     speeds = []
     for candidate, timing, rate in zip(candidates, timings, rates, strict=True):

@@ -24,7 +24,7 @@ from zoo.errors import UsageError
 from zoo.extras import import_extra
 from zoo.models import build_model
 from zoo.registry import Entry, Registry
-from zoo.structures import Batch, weighted_losses
+from zoo.structures import Batch, loss_weights
 from zoo.tasks import Task
 from zoo.workflows._benchmark_model import INFERENCE, PLAIN, TRAINING, Bench
 from zoo.workflows._benchmark_timing import Candidate, Steps, timed, wait_for
@@ -108,7 +108,9 @@ def _usual_optimizer(model: nn.Module) -> torch.optim.Optimizer:
 
 def _mean_loss(model: nn.Module, task: Task, batch: Batch) -> Tensor:
     losses = task.step(model, batch).losses
-    return torch.stack(weighted_losses(losses, task.loss_counts(batch))).sum()
+    weights = loss_weights(losses, task.loss_counts(batch))
+    products = [loss.total * w for loss, w in zip(losses.values(), weights, strict=True)]
+    return torch.stack(products).sum()
 
 
 def _lightning(bench: Bench) -> Steps:

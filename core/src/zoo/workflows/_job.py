@@ -166,6 +166,9 @@ class Job:
         return task
 
     def _build_model(self, *, restored: bool) -> nn.Module:
+        if self.config.machine.compile:
+            pays = "" if self.device.type == "cuda" else ", and trains no faster on a CPU"
+            self._say(f"compiling the model in its first step takes half a minute or more{pays}")
         return build_planned_model(
             self.plan,
             num_classes=self.task.num_classes,
