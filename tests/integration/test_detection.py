@@ -117,11 +117,14 @@ def test_batches_hold_images_of_similar_ratios(folder: Path, grouped: bool, most
     assert sum(len(kinds) > 1 for kinds in upright) == most
 
 
-@pytest.mark.parametrize("step", [1, 5])
-def test_a_broken_run_resumes_to_the_same_bits(tmp_path: Path, folder: Path, step: int) -> None:
-    train(config(folder), tmp_path / "whole")
+@pytest.mark.parametrize(("step", "workers"), [(1, 0), (5, 0), (4, 2)])
+def test_a_broken_run_resumes_to_the_same_bits(
+    tmp_path: Path, folder: Path, step: int, workers: int
+) -> None:
+    settings = config(folder, data={"workers": workers}, transforms={"mosaic": 0.5})
+    train(settings, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        train(config(folder), tmp_path / "cut", FailAt(step))
+        train(settings, tmp_path / "cut", FailAt(step))
 
     plan = plan_training([], resume=tmp_path / "cut", registry=default_registry())
     run_training(plan, resume=tmp_path / "cut", registry=default_registry())

@@ -13,8 +13,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from zoo.cards import InputSpec, ModelCard
@@ -22,7 +24,7 @@ from zoo.checkpoint import latest_checkpoint
 from zoo.config import Layer
 from zoo.distributed import Agreement, gather_rows, launch, launch_environment, process_group, rank
 from zoo.plugins import Plugin, load_plugins
-from zoo.registry import Registry
+from zoo.registry import Registry, default_registry
 from zoo.training import Callback, Trainer
 from zoo.workflows import plan_training, run_training
 
@@ -187,6 +189,67 @@ def test_several_processes_segment_as_one(tmp_path: Path, loss: str) -> None:
 
     assert codes == [0, 0]
     assert_close(log_of(tmp_path / "two"), log_of(tmp_path / "one"))
+
+
+DETECTOR = {
+    "name": "rcnn:faster_rcnn_fpn",
+    "backbone": "resnet20",
+    "norm": "frozen",
+    "stages": ["layer2", "layer3"],
+    "fpn_channels": 8,
+    "anchor_sizes": [8, 16, 32],
+    "head_width": 16,
+    "proposals_train": 40,
+    "proposals_test": 20,
+    "samples": 16,
+}
+
+
+def boxed_images(root: Path) -> Path:
+    """Nine grey images of two sizes, each but the last with a bright rectangle."""
+    lines = ["path,xmin,ymin,xmax,ymax,class,split"]
+    for number in range(9):
+        draw = np.random.default_rng(number)
+        height, width = ((48, 64), (64, 40))[number % 2]
+        pixels = draw.integers(0, 60, (height, width)).astype(np.uint8)
+        top, left = draw.integers(0, 20, 2).tolist()
+        pixels[top : top + 16, left : left + 14] = 200
+        Image.fromarray(pixels).save(root / f"{number}.png")
+        corners = f"{left},{top},{left + 14},{top + 16}" if number < 8 else ",,,"
+        lines.append(f"{number}.png,{corners},thing,{'train' if number % 3 else 'val'}")
+    (root / "boxes.csv").write_text("\n".join(lines) + "\n")
+    return root / "boxes.csv"
+
+
+def test_two_processes_detect_as_one(tmp_path: Path) -> None:
+    """Six images in batches of three: one process has two of them, the other one."""
+    config = settings(
+        model=DETECTOR,
+        data={"source": f"csv:{boxed_images(tmp_path)}", "image_size": 64, "workers": 0},
+        optimizer={"name": "sgd", "learning_rate": 0.01},
+        training={"batch_size": 3, "epochs": 2},
+    )
+
+    def detect(output: Path) -> None:
+        plan = plan_training([Layer("test", config)], registry=default_registry())
+        run_training(plan, output=output, registry=default_registry())
+
+    detect(tmp_path / "one")
+    codes = fork_ranks(2, lambda _: detect(tmp_path / "two"))
+
+    assert codes == [0, 0]
+    one, two = ([drop_unknown(line) for line in log_of(tmp_path / n)] for n in ("one", "two"))
+    assert_close(two, one)
+    weights, found = (
+        {k: v for k, v in state_of(tmp_path / n)[1].items() if k.startswith("model/")}
+        for n in ("one", "two")
+    )
+    torch.testing.assert_close(found, weights, rtol=1e-4, atol=1e-6)
+
+
+def drop_unknown(line: dict[str, Any]) -> dict[str, Any]:
+    """Without scores that nothing is known of: there are no objects of that size."""
+    return {name: value for name, value in line.items() if value is not None}
 
 
 def test_the_processes_of_a_step_see_the_samples_of_one_process(tmp_path: Path) -> None:

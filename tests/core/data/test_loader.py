@@ -116,6 +116,18 @@ def test_batches_and_their_parts_bring_the_seed_of_the_run(
     assert [batch.keys.seed for batch in evaluated] == [0, 0, 0]
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_reading_leaves_torchs_random_state_alone(workers: int, opened: list[Loader]) -> None:
+    loader = Loader(Numbers(), None, workers=workers)
+    opened.append(loader)
+    before = torch.get_rng_state()
+
+    read = list(loader.batches(epoch_batches(12, seed=0, epoch=0, batch_size=5)))
+
+    assert len(read) == 3
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_a_resident_data_set_is_recognised_and_takes_no_workers(opened: list[Loader]) -> None:
     loader = Loader(Resident(fault_at=0, fault=pytest.fail), None, workers=3)
     opened.append(loader)

@@ -67,6 +67,8 @@ class WorkerPool:
                 persistent_workers=True,
                 prefetch_factor=2,
                 pin_memory=pin_memory,
+                # Starting workers draws a number, and must not move the run's random state.
+                generator=torch.Generator(),
                 timeout=min(timeout_s, _LOOK_EVERY_S),
                 # Fork is quick and shares the cache; workers never use CUDA.
                 multiprocessing_context="fork" if sys.platform == "linux" else None,
