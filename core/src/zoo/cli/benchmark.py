@@ -36,7 +36,9 @@ _COLUMNS = (
     show_default=True,
     help="Turns that every variant takes; the median counts.",
 )
-@click.option("--train/--inference", "train", default=None, help="Only one; default: both.")
+@click.option(
+    "--train/--inference", "train", default=None, help="Only this; default: both, and the loader."
+)
 @click.option("--compile", "compiled", is_flag=True, help="Compiled too, which takes minutes.")
 @click.option(
     "--data",
