@@ -244,7 +244,7 @@ def test_batches_of_similar_images_are_those_without_proposals(
 
     proposed = ProposedDataset(split, find(split, method, quarters), limit=None, place="here")
 
-    assert list(proposed.sizes_px or ()) == list(split.sizes_px) == [(40, 30), (41, 30), (42, 30)]
+    assert np.asarray(proposed.sizes_px).tolist() == [[40, 30], [41, 30], [42, 30]]
 
 
 def test_proposals_for_other_images_are_refused_with_the_first_difference(

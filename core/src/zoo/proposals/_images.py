@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo.data import Dataset, FileDataset
 from zoo.errors import DataError
@@ -64,7 +64,7 @@ class ProposedDataset:
         self._rows = _rows(dataset, proposals.images, place)
         self.classes = dataset.classes
         # By which batches of similar images are made, where the data know them.
-        self.sizes_px: Sequence[tuple[int, int]] | None = getattr(dataset, "sizes_px", None)
+        self.sizes_px: Any = getattr(dataset, "sizes_px", None)
 
     def __len__(self) -> int:
         return len(self._dataset)
