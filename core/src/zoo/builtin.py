@@ -55,7 +55,7 @@ def zoo_datasets() -> list[DatasetCard]:
             classes=10,
             license="CC BY 4.0",
             source="Alpaydin and Kaynak 1998, UCI, doi:10.24432/C50P49",
-            settings={**small, **upright, "training": {"epochs": 4, "batch_size": 32}},
+            settings={**small, **upright, "training": {"epochs": 5, "batch_size": 32}},
         ),
         DatasetCard(
             name="digit-scenes",

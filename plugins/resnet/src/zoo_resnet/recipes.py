@@ -23,7 +23,7 @@ def small() -> Layer:
     Small batches learn faster than large ones where an epoch has some fifty steps; residual blocks
     that start as identities stand the high rate of the one cycle.
 
-    Command: ``zoo train resnet34`` (the embedded digits, 4 epochs of 32 px)
+    Command: ``zoo train resnet34`` (the embedded digits, 5 epochs of 32 px)
     Hardware: 2 CPU cores with bf16
     """
     return {
