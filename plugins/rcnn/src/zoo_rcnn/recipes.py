@@ -114,11 +114,12 @@ def girshick2015() -> Layer:
     Result: VOC 2007 test: mAP 0.669 with VGG16
     Source: Girshick 2015, arXiv:1504.08083, sections 2.3, 2.4 and 3
     Differs from the source: the backbone is a ResNet and all of it learns, there VGG16 from its
-    third stage on; fc6 and fc7 are narrower and without dropout; regions are a grid unless the
-    data bring proposals, there 2,000 of selective search; biases learn at the rate of the weights,
-    there at twice it, and do not decay (in the authors' code neither, though the paper says so).
+    third stage on; fc6 and fc7 are narrower and without dropout; biases learn at the rate of the
+    weights, there at twice it, and do not decay (in the authors' code neither, though the paper
+    says so).
     """
     return {
+        "data": {"proposals": "selective-search", "proposals_limit": 2000},
         "model": {"norm": "frozen", "backbone_weights": "imagenet1k_v1"},
         "transforms": {
             "resize": "short-side",
