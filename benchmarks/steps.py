@@ -28,8 +28,7 @@ import torchvision
 from torch import nn
 
 from zoo.config import Layer, RunConfig, resolve
-from zoo.data import Loader
-from zoo.data._resident import Resident
+from zoo.data import Loader, Resident
 from zoo.devices import choose_precision
 from zoo.models import build_model
 from zoo.structures import Batch, SampleKey, SampleKeys

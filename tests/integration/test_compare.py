@@ -104,6 +104,33 @@ def test_the_work_of_a_detector_is_that_on_its_own_proposals(detectors: list[Pat
     assert gmacs[many] > gmacs[few] > 0
 
 
+def test_missing_proposals_are_made_first_and_one_sees_how_far(
+    detectors: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = f"csv:{detectors[0].parent / 'boxes.csv'}"
+    words = shlex.split(
+        "fast_rcnn --image-size 64 --batch-size 2 --set model.backbone=resnet20"
+        " --set model.head_width=16 --set model.stage=layer2 --set data.proposals=grid"
+    )
+    told = tmp_path / "told"
+    assert run_words(["train", *words, *ON_CPU, "--data", data, "--output", str(told)]) == 0
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "empty"))
+    said: list[str] = []
+    shown: list[tuple[int, int]] = []
+
+    comparison = compare(
+        [detectors[0], told],
+        device="cpu",
+        rounds=1,
+        progress=lambda done, total: shown.append((done, total)),
+        message=said.append,
+    )
+
+    made = f"Making proposals for {comparison.images} images: rcnn:grid."
+    assert said.count(made) == 1
+    assert shown[0] == (0, comparison.images)
+
+
 def test_a_classifier_and_a_detector_are_not_compared(
     zoo, classifiers: list[Path], detectors: list[Path]
 ) -> None:

@@ -161,6 +161,7 @@ WRONG = {
     "negative": ((-8, 2, 10, 20, "cat"), "reaches out of the image, 40 x 30 px", [0, 2, 10, 20]),
     "too far": ((20, 10, 55, 30, "cat"), "reaches out of the image, 40 x 30", [20, 10, 40, 30]),
     "outside": ((50, 2, 60, 20, "cat"), "lies outside of the image, 40 x 30 px", None),
+    "thin": ((30, 2, 30 + 1e-9, 20, "cat"), "has no area", None),
     "NaN": ((NAN, 2, 10, 20, "cat"), "is not made of numbers", None),
     "infinite": ((INF, 2, 10, 20, "cat"), "is not made of numbers", None),
     "inverted": ((30, 2, 10, 20, "cat"), "is inverted", None),
@@ -297,6 +298,25 @@ def test_a_missing_image_ends_the_run(folder: Folder) -> None:
 
     assert folder.image.stem in caught.value.cause
     assert folder.check()[0] in (1, 2)
+
+
+@each("coco")
+def test_an_image_that_is_there_twice_ends_the_run(folder: Folder) -> None:
+    content = json.loads(folder.annotation.read_text())
+    content["images"].append({**content["images"][0], "id": 6})
+    folder.annotation.write_text(json.dumps(content))
+
+    with pytest.raises(DataError, match=r"a\.png is there 2 times in one split"):
+        folder.open(on_bad_box="clip")
+
+
+@each("yolo")
+def test_a_list_of_images_that_is_no_text_ends_the_run(folder: Folder) -> None:
+    (folder.root / "data.yaml").write_text("names: [cat]\ntrain: list.txt\n")
+    (folder.root / "list.txt").write_bytes(b"\xff\xfe")
+
+    with pytest.raises(DataError, match=r"list\.txt is not UTF-8 text"):
+        folder.open()
 
 
 @each("yolo")

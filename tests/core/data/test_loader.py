@@ -407,6 +407,20 @@ def test_batches_for_cuda_are_there_and_the_same(
     ]
 
 
+@pytest.mark.cuda
+def test_taking_a_batch_out_of_a_split_on_the_device_waits_for_nothing() -> None:
+    reader = ResidentReader(Resident(), device=torch.device("cuda"))
+    keys = evaluation_batches(12, batch_size=4)[0]
+    torch.cuda.set_sync_debug_mode("error")
+
+    try:
+        batch = reader.read(keys)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+    assert batch.ids.tolist() == [0, 1, 2, 3]
+
+
 @pytest.mark.parametrize(
     ("free_bytes", "cache", "kept"),
     [(1 << 40, "auto", True), (1 << 40, "none", False), (100, "auto", False)],

@@ -455,7 +455,7 @@ def test_a_disk_that_fills_up_leaves_nothing(photos: Path, monkeypatch: pytest.M
     def full(file: object, block: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(writing._GrowingFile, "add", full)
+    monkeypatch.setattr(writing.GrowingFile, "add", full)
 
     with pytest.raises(StorageError, match="the disk is full"):
         pack(photos, photos.parent / "pack")
@@ -464,10 +464,60 @@ def test_a_disk_that_fills_up_leaves_nothing(photos: Path, monkeypatch: pytest.M
 
 
 def test_a_folder_that_is_not_empty_stays_as_it_is(photos: Path) -> None:
-    with pytest.raises(UsageError, match="not empty"):
-        pack(photos, photos)
+    output = photos.parent / "pack"
+    output.mkdir()
+    (output / "thesis.tex").touch()
 
-    assert len(everything(photos)) == 20
+    with pytest.raises(UsageError, match="is not an empty folder"):
+        pack(photos, output)
+
+    assert names_in(output) == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("target", ["nothing", "empty"])
+def test_a_link_is_refused_before_the_work_since_no_folder_can_take_its_place(
+    photos: Path, target: str
+) -> None:
+    (photos.parent / "empty").mkdir()
+    (photos.parent / "pack").symlink_to(target)
+
+    with pytest.raises(UsageError, match="is not an empty folder"):
+        pack(photos, photos.parent / "pack")
+
+    assert sorted(names_in(photos.parent)) == ["empty", "pack", "photos"]
+
+
+@pytest.mark.parametrize("output", ["", ".", "..", "/"])
+def test_an_output_needs_a_name(
+    photos: Path, output: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    with pytest.raises(UsageError, match="is no name for a new folder"):
+        pack(photos, Path(output))
+
+
+def test_a_pack_among_the_classes_of_its_source_is_refused(photos: Path) -> None:
+    before = sorted(names_in(photos))
+
+    with pytest.raises(UsageError, match="lies in the source"):
+        pack(photos, photos / "pack")
+
+    assert sorted(names_in(photos)) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "cause"),
+    [
+        ({"image_format": "png"}, "packs of 'png'"),
+        ({"size_px": 0}, "reduced to 0 px"),
+        ({"quality": 101}, "no quality 101"),
+    ],
+)
+def test_a_packing_that_cannot_be_is_refused(options: dict[str, object], cause: str) -> None:
+    with pytest.raises(UsageError, match=cause):
+        Packing(**options)
 
 
 def test_an_empty_folder_may_be_given(photos: Path) -> None:

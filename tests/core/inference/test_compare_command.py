@@ -359,6 +359,7 @@ def test_an_unknown_metric_is_refused(tiny_run: Path, worse: Path, zoo: Zoo) -> 
 def test_what_is_wrong_is_found_before_any_work(
     tiny_run: Path, worse: Path, zoo: Zoo, monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
+    monkeypatch.setattr("zoo.workflows._compare.proposed", pytest.fail)
     monkeypatch.setattr("zoo.workflows._compare.measure_passes", pytest.fail)
 
     assert refused(zoo, tiny_run, worse, *words.split())

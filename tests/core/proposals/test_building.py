@@ -69,9 +69,12 @@ def test_a_build_that_was_killed_goes_on_and_ends_in_the_same_bits(
 
     child = os.fork()
     if not child:
-        find(split, method, waits_at_the_third_part)
-        os._exit(1)
+        try:
+            find(split, method, waits_at_the_third_part)
+        finally:
+            os._exit(1)  # whatever happens, this process runs no other test
     while len(list(cache.glob("*.parts/*.safetensors"))) < 2:
+        assert os.waitpid(child, os.WNOHANG) == (0, 0)
         time.sleep(0.05)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)

@@ -95,15 +95,19 @@ def test_times_add_up_to_the_clock(tick: None) -> None:
     assert clock.read() == {"other": 1 + 1, "backward": 1 + 1, "forward": 1}
 
 
-@pytest.mark.parametrize(("max_steps", "steps"), [(6, 1), (7, 2), (9, 4), (12, 4)])
+@pytest.mark.parametrize(
+    ("max_steps", "steps", "traced"), [(6, 1, False), (7, 2, False), (9, 4, False), (12, 4, True)]
+)
 def test_a_run_that_ends_early_tells_what_there_is(
-    build: Build, folder: Path, max_steps: int, steps: int
+    build: Build, folder: Path, max_steps: int, steps: int, traced: bool
 ) -> None:
     trainer, profiler, said = run(build, folder, 4, max_steps=max_steps)
 
     assert profiler.profile is not None
     assert profiler.profile.steps == steps
     assert f"of {steps} step" in said
+    assert (folder / "profile").exists() == traced
+    assert ("trace of the steps" in said) == traced
     assert "_prepare" not in vars(trainer)
 
 

@@ -223,6 +223,24 @@ def test_a_turn_has_the_steps_that_a_candidate_needs_at_least():
     assert timing.median_s == 1.0
 
 
+def test_what_a_peer_loads_is_loaded_before_memory_is_measured(monkeypatch):
+    steps = []
+
+    def lightning(_bench):
+        return lambda number: steps.append(number) or float(number)
+
+    def measured(*_, **__):
+        assert steps == [1]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("zoo.workflows._benchmark.check_peers", lambda *_: None)
+    monkeypatch.setattr("zoo.workflows._benchmark_peers._lightning", lightning)
+    monkeypatch.setattr("zoo.workflows._benchmark.take_turns", measured)
+
+    with pytest.raises(KeyboardInterrupt):
+        benchmark("tiny", device="cpu", phases=("training",), against=["lightning"])
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -150,7 +150,7 @@ def to_channels(images: Tensor, channels: int) -> Tensor:
     if present == channels or (present == 1 and channels == 3):
         return images
     if present == 3 and channels == 1:
-        weights = torch.tensor(_LUMA, device=images.device).reshape(3, 1, 1)
+        weights = torch.tensor(_LUMA).to(images, non_blocking=True).reshape(3, 1, 1)
         return (images * weights).sum(1, keepdim=True)
     raise DataError(
         f"the images have {present} channels, and the model wants {channels}",
@@ -189,7 +189,7 @@ def light_images(images: Tensor, draws: NDArray[np.float64], deviation: float) -
     normal = np.sqrt(-2 * np.log1p(-draws[:, :3])) * np.cos(2 * np.pi * draws[:, 3:])
     along = 255 * deviation * normal * np.array(_COLOUR_DEVIATIONS)
     noise = along @ np.array(_PRINCIPAL_COLOURS).T
-    return images + torch.from_numpy(noise).to(images)[:, :, None, None]
+    return images + torch.from_numpy(noise).to(images, non_blocking=True)[:, :, None, None]
 
 
 def jitter_images(images: Tensor, draws: NDArray[np.float64], strength: float) -> Tensor:
@@ -200,8 +200,8 @@ def jitter_images(images: Tensor, draws: NDArray[np.float64], strength: float) -
         draws: (b, 3) in [0, 1).
         strength: factors lie within 1 - strength and 1 + strength.
     """
-    factors = torch.from_numpy(1 + strength * (2 * draws - 1)).to(images)[:, :, None, None, None]
-    brightness, contrast, saturation = factors.unbind(1)
+    factors = torch.from_numpy(1 + strength * (2 * draws - 1)).to(images, non_blocking=True)
+    brightness, contrast, saturation = factors[:, :, None, None, None].unbind(1)
     images = images * brightness
     images = torch.lerp(images.mean((1, 2, 3), keepdim=True), images, contrast)
     if images.shape[1] == 3:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -130,6 +131,7 @@ def _boxed_split(
     *,
     believe_sizes: bool,
 ) -> BoxedFiles:
+    _check_each_once(root, images)
     lengths = [size_bytes(root / image.name) for image in images]
     sizes, unreadable = _look_up_sizes(root, images, lengths, believe_sizes=believe_sizes)
     objects, bad = _judge(images, sizes, {name: number for number, name in enumerate(classes)})
@@ -147,6 +149,20 @@ def _boxed_split(
         unreadable=unreadable,
         notes=notes,
     )
+
+
+def _check_each_once(root: Path, images: Sequence[MarkedImage]) -> None:
+    """See that no image of a split is there twice: boxes are found again by their image's name.
+
+    Raises:
+        DataError: naming the first that is.
+    """
+    counts = Counter(image.name for image in images)
+    if twice := next((name for name, times in counts.items() if times > 1), None):
+        raise DataError(
+            f"{root / twice} is there {counts[twice]} times in one split",
+            "Name it once, with all its boxes.",
+        )
 
 
 def _look_up_sizes(
@@ -186,7 +202,10 @@ def _judge(
     corners = np.array([box.corners for box in boxes], dtype=np.float64).reshape(-1, 4)
     limits = np.tile(sizes[owners][:, ::-1], 2)
     fractions = np.array([image.fractions for image in images], dtype=np.bool_)[owners]
-    corners[fractions] *= limits[fractions]
+    with np.errstate(invalid="ignore", over="ignore"):  # what comes of it is no good box
+        corners[fractions] *= limits[fractions]
+        # As they are kept: of a box whose side rounding makes 0 no area is left.
+        corners = corners.astype(np.float32).astype(np.float64)
     inside = np.clip(corners, 0, limits)
     labels = np.array([numbers.get(box.label, -1) for box in boxes], dtype=np.int64)
     found_bad = np.array([bool(box.fault) for box in boxes], dtype=np.bool_)

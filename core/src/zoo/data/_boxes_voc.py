@@ -20,7 +20,7 @@ from xml.etree import ElementTree as ET
 
 from zoo.data._box_faults import Corners, MarkedBox, MarkedImage, boxed_splits, to_number
 from zoo.data._boxed_files import BoxedFiles
-from zoo.data._files import find_images, natural_key, subfolders
+from zoo.data._files import filled_lines, find_images, natural_key, subfolders
 from zoo.data._folders import split_folders
 from zoo.errors import DataError
 
@@ -96,8 +96,7 @@ def _read_lists(folder: Path) -> dict[str, list[str]]:
     for split in ("train", "val", "test", "trainval"):
         path = folder / f"{split}.txt"
         if path.is_file():
-            lines = path.read_text(encoding="utf-8").splitlines()
-            lists[split] = [line.split()[0] for line in lines if line.strip()]
+            lists[split] = [line.split()[0] for line in filled_lines(path)]
     together = lists.pop("trainval", None)
     if together and "train" not in lists:
         lists["train"] = together

@@ -16,7 +16,7 @@ from typing import Any
 
 from zoo.data._box_faults import Corners, MarkedBox, MarkedImage, boxed_splits, to_number
 from zoo.data._boxed_files import BoxedFiles
-from zoo.data._files import find_images, subfolders
+from zoo.data._files import filled_lines, find_images, subfolders
 from zoo.data._folders import SPLIT_NAMES, split_folders
 from zoo.errors import DataError
 
@@ -88,8 +88,7 @@ def _images_of(file: Path, content: Mapping[str, Any], entry: Any) -> list[Path]
         if place.is_dir():
             images += [place / image for image in find_images(place)]
         else:
-            lines = place.read_text(encoding="utf-8").splitlines()
-            images += [place.parent / line.strip() for line in lines if line.strip()]
+            images += [place.parent / line for line in filled_lines(place)]
     return images
 
 
@@ -134,10 +133,7 @@ def _images_with_labels(folder: Path) -> Path | None:
 def _listed_classes(root: Path) -> dict[int, str]:
     """Names from ``classes.txt``; nothing where there is no such file."""
     path = next((root / name for name in _CLASS_LISTS if (root / name).is_file()), None)
-    if path is None:
-        return {}
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return dict(enumerate(line.strip() for line in lines if line.strip()))
+    return {} if path is None else dict(enumerate(filled_lines(path)))
 
 
 def _label_file(image: Path) -> Path:

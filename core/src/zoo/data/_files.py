@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from zoo.data._decode import IMAGE_SUFFIXES, decode_image
+from zoo.errors import DataError
 from zoo.structures import Sample
 
 
@@ -157,6 +158,19 @@ def subfolders(folder: Path) -> list[Path]:
         Path(entry.path) for entry in os.scandir(folder) if _visible(entry.name) and entry.is_dir()
     ]
     return sorted(found, key=lambda path: natural_key(path.name))
+
+
+def filled_lines(path: Path) -> list[str]:
+    """The lines of a text file that are not empty, without the space around them.
+
+    Raises:
+        DataError: it is not UTF-8 text.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text: {error}", "Save it as UTF-8.") from error
+    return [line.strip() for line in lines if line.strip()]
 
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:

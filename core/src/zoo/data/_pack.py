@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
-import zlib
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import numpy as np
 import safetensors.numpy
@@ -23,7 +20,7 @@ from zoo.data._boxed_files import BoxedFiles
 from zoo.data._files import FileDataset, ImageFiles
 from zoo.data._loader import usable_cpus
 from zoo.data._masked_files import MaskedFiles
-from zoo.data._pack_files import MANIFEST, ImageFormat, Kind, Manifest, join_names
+from zoo.data._pack_files import MANIFEST, GrowingFile, ImageFormat, Kind, Manifest, join_names
 from zoo.data._pack_sample import PackedSample, Packing, pack_sample
 from zoo.data._source import Source
 from zoo.errors import DataError, UsageError
@@ -95,9 +92,10 @@ def write_pack(
 
     Raises:
         DataError: an image cannot be read, or the data are no files with labels, boxes or masks.
-        UsageError: ``output`` is not empty.
+        UsageError: ``output`` is no new or empty folder, or lies among what is packed.
         StorageError: the disk has not the room, or fails.
     """
+    _check_output(output, source)
     splits = {split: _packable(dataset) for split, dataset in source.splits.items()}
     _check_channels(splits, packing)
     threads = workers or usable_cpus()
@@ -172,7 +170,7 @@ def _write_split(
     copied = 0
     with ExitStack() as stack:
         files = {
-            suffix: stack.enter_context(_GrowingFile(folder / f"{split}.{suffix}"))
+            suffix: stack.enter_context(GrowingFile(folder / f"{split}.{suffix}"))
             for suffix in ("images", *(["masks"] if isinstance(dataset, MaskedFiles) else []))
         }
         for sample in samples:
@@ -187,39 +185,10 @@ def _write_split(
         prefix = "" if suffix == "images" else "mask_"
         index[f"{prefix}ends"] = np.array(file.ends)
         index[f"{prefix}checksums"] = np.array(file.checksums, dtype=np.uint32)
-    files["index"] = _GrowingFile(folder / f"{split}.index")
+    files["index"] = GrowingFile(folder / f"{split}.index")
     with files["index"] as file:
         file.add(safetensors.numpy.save(index))
     return {file.path.name: file.written() for file in files.values()}, copied
-
-
-class _GrowingFile:
-    """A new file that blocks are added to; on the disk when its ``with`` ends."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.ends: list[int] = []
-        self.checksums: list[int] = []
-        self._sha256 = hashlib.sha256()
-        self._file = path.open("xb")
-
-    def add(self, block: bytes) -> None:
-        self._file.write(block)
-        self._sha256.update(block)
-        self.ends.append((self.ends[-1] if self.ends else 0) + len(block))
-        self.checksums.append(zlib.crc32(block))
-
-    def written(self) -> WrittenFile:
-        return WrittenFile(self.ends[-1], self._sha256.hexdigest())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        with self._file:
-            if error[0] is None:
-                self._file.flush()
-                os.fsync(self._file.fileno())
 
 
 def _in_order(
@@ -264,8 +233,6 @@ def _expected_bytes(dataset: FileDataset, packing: Packing) -> int:
 @contextmanager
 def _whole_folder(output: Path) -> Iterator[Path]:
     """A folder to write into, which becomes ``output`` at the end of the block, or nothing."""
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UsageError(f"{output} is there, and is not empty", "Choose another --output.")
     folder = output.with_name(f"{output.name}.partial")
     with storage_errors(output):
         _check_ours(folder, output)
@@ -283,6 +250,28 @@ def _whole_folder(output: Path) -> Iterator[Path]:
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
+
+
+def _check_output(output: Path, source: Source) -> None:
+    """Refuse what cannot become a pack, or would be taken for a class when it is one."""
+    if output.name in ("", ".."):
+        raise UsageError(f"{output} is no name for a new folder", "Name one with --output.")
+    if output.is_symlink() or (output.exists() and not output.is_dir()) or _holds_any(output):
+        raise UsageError(
+            f"{output} is there, and is not an empty folder", "Choose another --output."
+        )
+    roots = {of.root for of in source.splits.values() if isinstance(of, FileDataset)}
+    if source.layout == "folders" and any(
+        output.resolve().is_relative_to(root.resolve()) for root in roots
+    ):
+        raise UsageError(
+            f"{output} lies in the source, where each folder is a class",
+            "Choose an --output outside.",
+        )
+
+
+def _holds_any(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
 
 
 def _check_ours(folder: Path, output: Path) -> None:

@@ -10,12 +10,13 @@ photos-256/
 from __future__ import annotations
 
 import hashlib
+import os
 import warnings
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import safetensors.numpy
@@ -125,6 +126,42 @@ class Manifest:
             if digest.hexdigest() != file.sha256:
                 altered.append(name)
         return altered
+
+
+class GrowingFile:
+    """A new file that blocks are added to; on the disk when its ``with`` ends.
+
+    Attributes:
+        ends: where each block ends.
+        checksums: CRC-32 of each block.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.ends: list[int] = []
+        self.checksums: list[int] = []
+        self._sha256 = hashlib.sha256()
+        self._file = path.open("xb")
+
+    def add(self, block: bytes) -> None:
+        """Write a block behind those that are there."""
+        self._file.write(block)
+        self._sha256.update(block)
+        self.ends.append((self.ends[-1] if self.ends else 0) + len(block))
+        self.checksums.append(zlib.crc32(block))
+
+    def written(self) -> WrittenFile:
+        """Its size and SHA-256."""
+        return WrittenFile(self.ends[-1], self._sha256.hexdigest())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with self._file:
+            if error[0] is None:
+                self._file.flush()
+                os.fsync(self._file.fileno())
 
 
 class Blocks:

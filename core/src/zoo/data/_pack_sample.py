@@ -6,7 +6,7 @@ import io
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from zoo.data._pack_files import ImageFormat
 from zoo.data._packed import Packed
 from zoo.data._pages import split_page
 from zoo.data._sample_stage import resize
+from zoo.errors import UsageError
 from zoo.structures import IGNORED
 
 _JPEG = b"\xff\xd8\xff"
@@ -37,11 +38,22 @@ class Packing:
         image_format: "jpeg", or "raw" for pixels.
         size_px: that shorter sides are reduced to, where they are longer.
         quality: of images that are encoded as JPEG, from 1 to 100; colours at half resolution.
+
+    Raises:
+        UsageError: one of them cannot be.
     """
 
     image_format: ImageFormat = "jpeg"
     size_px: int = 256
     quality: int = 90
+
+    def __post_init__(self) -> None:
+        if self.image_format not in get_args(ImageFormat):
+            raise UsageError(f"packs of {self.image_format!r} are not known", "Use jpeg or raw.")
+        if self.size_px < 1:
+            raise UsageError(f"images cannot be reduced to {self.size_px} px", "Use 1 or more.")
+        if not 1 <= self.quality <= 100:
+            raise UsageError(f"JPEGs have no quality {self.quality}", "Use one from 1 to 100.")
 
     def size_of(self, height: int, width: int) -> tuple[int, int]:
         """Height and width that an image of this size gets."""

@@ -178,7 +178,8 @@ class Predictor:
         return [answer for part in parts for answer in part]
 
     def _ask_part(self, question: Question, prepared: Sequence[Sample], *, fold: bool) -> list[Any]:
-        with torch.inference_mode(), autocast(self.device, self.precision):
+        # Not inference_mode: the folded copy, made in here, is an ordinary model like the other.
+        with torch.no_grad(), autocast(self.device, self.precision):
             # Images of several sizes come to one size only in the batch stage, if at all.
             parts = [self.transforms.batch(part.to(self.device)) for part in _batches(prepared)]
             batches = [_joined(list(group)) for _, group in groupby(parts, key=_shapes)]

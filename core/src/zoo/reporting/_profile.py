@@ -9,8 +9,8 @@ from pathlib import Path
 from zoo.reporting._format import format_plural
 
 PHASES = {
-    "data": "waiting for the next batch",
-    "copy": "to the device",
+    "data": "waiting for the next batch, on CUDA with its copy",
+    "copy": "to other devices, and channels-last",
     "transforms": "of the whole batch",
     "forward": "model and loss",
     "backward": "gradients, and their exchange",

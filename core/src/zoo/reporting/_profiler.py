@@ -62,7 +62,8 @@ class Profiler(Callback):
             self._clock.start()
         elif self._done == WARM_UP + self._steps:
             self._take_times(self._steps)
-            self._start_trace()
+            if progress.step < progress.total_steps:
+                self._start_trace()
         elif self._done == WARM_UP + self._steps + TRACED:
             self._finish()
 

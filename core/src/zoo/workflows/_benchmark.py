@@ -201,7 +201,10 @@ def _of_the_model(
     """The model alone, its peers beside it."""
     computing = [phase for phase in phases if phase in PASSES]
     if computing:
-        bench.start(computing[0], PLAIN)(1)  # what loads on first use is nobody's memory
+        # What loads on first use is nobody's memory.
+        bench.start(computing[0], PLAIN)(1)
+        for peer in peer_candidates(against, bench, phase=computing[0], registry=registry):
+            peer.start()(1)
     return [
         candidate
         for phase in computing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from functools import cached_property, partial
 from itertools import cycle, islice
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from zoo.data import Loader, ResidentDataset, Source, epoch_batches
-from zoo.structures import SampleKey
+from zoo.structures import Batch, SampleKey
 from zoo.tasks import Task
-from zoo.training import Trainer, TrainingData
+from zoo.training import TrainingData
 from zoo.workflows._benchmark_model import Bench, Variant
 from zoo.workflows._benchmark_timing import Candidate, Steps, wait_for
 from zoo.workflows._plan import RunPlan
@@ -108,31 +108,26 @@ class Reading:
         return self._stack.enter_context(closing(loader))
 
     def _reading(self, workers: int | None) -> Steps:
-        loader, keys = self._loader(workers), cycle(self._epoch)
-
-        def steps(number: int) -> float:
-            start = time.perf_counter()
-            for _ in loader.batches(list(islice(keys, number))):
-                pass
-            wait_for(self._device)
-            return time.perf_counter() - start
-
-        return steps
+        return self._steps(self._loader(workers), len)
 
     def _training(self, bench: Bench, variant: Variant) -> Steps:
-        loader, keys = self._loader(self._plan.config.data.workers), cycle(self._epoch)
+        loader = self._loader(self._plan.config.data.workers)
         data = TrainingData(
             images=len(self._split),
             loader=loader,
             plan=lambda _epoch: self._epoch,
             transform=self._transforms.batch,
         )
-        trainer: Trainer = bench.trainer(variant, data)
+        return self._steps(loader, bench.trainer(variant, data).train_step)
+
+    def _steps(self, loader: Loader, use: Callable[[Batch], object]) -> Steps:
+        """Read, and do something with each batch."""
+        keys = cycle(self._epoch)
 
         def steps(number: int) -> float:
             start = time.perf_counter()
             for batch in loader.batches(list(islice(keys, number))):
-                trainer.train_step(batch)
+                use(batch)
             wait_for(self._device)
             return time.perf_counter() - start
 

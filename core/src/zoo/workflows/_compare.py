@@ -1,6 +1,6 @@
 """Several runs on one split: what each of them scores, and what an image costs it.
 
-What can be wrong with runs, data, split and metrics is found before any image is scored.
+What can be wrong with runs, data, split and metrics is found before any image is looked at.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from zoo.registry import Registry, default_registry
 from zoo.reporting import PlottedRun, save_tradeoff
 from zoo.runs import RunFolder, describe_environment
 from zoo.tasks import Task
-from zoo.workflows._entrants import Entrant, open_entrants
+from zoo.workflows._entrants import Entrant, open_entrants, proposed
 from zoo.workflows._evaluate import EvaluationResult, metrics_of, score_split
 from zoo.workflows._open import open_predictor
 from zoo.workflows._pass_times import PassCost, measure_passes
@@ -181,7 +182,11 @@ def compare(  # noqa: PLR0913  (what a user may choose)
     )
     columns = _choose_columns(entrants[0].predictor.task, more_metrics, registry)
     seen = [
-        seen_images_note(RunFolder(e.path), e.label, entrants[0].opened, split) for e in entrants
+        seen_images_note(RunFolder(e.path), e.label, entrants[0].source, split) for e in entrants
+    ]
+    bar = None if progress is None else lambda _: nullcontext(progress)
+    entrants = [
+        proposed(each, split, registry=registry, message=message, bar=bar) for each in entrants
     ]
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     compared = _measure(

@@ -63,7 +63,7 @@ def pack_data(
 
     Raises:
         DataError: the source cannot be opened or packed, or an image not be read.
-        UsageError: ``output`` is not empty.
+        UsageError: ``output`` is no new or empty folder, or lies among what is packed.
         StorageError: the disk has not the room, or fails.
     """
     opened = open_source(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from zoo.data import Dataset, Source, open_source
 from zoo.errors import UsageError, ZooError
 from zoo.inference import Predictor
+from zoo.proposals import Bar
 from zoo.registry import Registry
 from zoo.workflows._classes import difference_of_classes, with_classes_of
 from zoo.workflows._evaluate import data_settings, default_data, split_of
@@ -26,8 +27,8 @@ class Entrant:
     Attributes:
         path: its folder, as it was named.
         label: the part of the path in which the runs differ.
-        opened: the data, with images of as many channels as the model takes.
-        source: the same, with the proposals that the model wants.
+        source: the data, with images of as many channels as the model takes; once ``proposed``,
+            its split has the proposals that the model wants.
         dataset: the split of them.
         workers: processes that read images; None takes what suits the machine.
     """
@@ -35,7 +36,6 @@ class Entrant:
     path: Path
     label: str
     predictor: Predictor
-    opened: Source
     source: Source
     dataset: Dataset
     workers: int | None
@@ -82,27 +82,46 @@ def open_entrants(
                 message=_to_nobody if sources else message,
                 undivided=data is not None and split == "all",
             )
-        source = with_proposals_for(
-            predictor,
-            sources[channels],
-            split,
-            word=data_settings(path, None, {}).proposals,
-            registry=registry,
-            message=message,
-        )
         entrants.append(
             Entrant(
                 path=path,
                 label=label,
                 predictor=with_classes_of(sources[channels], predictor),
-                opened=sources[channels],
-                source=source,
-                dataset=split_of(source, split),
+                source=sources[channels],
+                dataset=split_of(sources[channels], split),
                 workers=settings.workers,
             )
         )
     entrants[0].predictor.task.check_targets({split: entrants[0].dataset})
     return entrants
+
+
+def proposed(
+    entrant: Entrant, split: str, *, registry: Registry, message: Message, bar: Bar | None
+) -> Entrant:
+    """The run with the proposals that its model wants, which are made first where none are kept.
+
+    Args:
+        entrant: that ``open_entrants`` gave.
+        split: that it will be scored on.
+        registry: of proposers.
+        message: told what is made.
+        bar: shows how far it is.
+
+    Raises:
+        UsageError: what made the proposals of the run is not here.
+        DataError: the file of the run's proposals has none for an image.
+    """
+    source = with_proposals_for(
+        entrant.predictor,
+        entrant.source,
+        split,
+        word=data_settings(entrant.path, None, {}).proposals,
+        registry=registry,
+        message=message,
+        bar=bar,
+    )
+    return replace(entrant, source=source, dataset=split_of(source, split))
 
 
 def _distinct(paths: Sequence[Path], message: Message) -> list[Path]:

@@ -117,7 +117,7 @@ class _Passes:
         """Of one of ``repeats`` passes, the device's work included."""
         predictor = self._predictor
         passes = timed(partial(predictor.task.predict, predictor.model, batch), predictor.device)
-        with torch.inference_mode(), autocast(predictor.device, predictor.precision):
+        with torch.no_grad(), autocast(predictor.device, predictor.precision):
             return passes(repeats) / repeats
 
 
@@ -127,7 +127,7 @@ def _single_images(predictor: Predictor, dataset: Dataset, indices: Sequence[int
     loader = Loader(dataset, transforms.sample, workers=0, cache="none", fill=transforms.fill)
     with (
         closing(loader),
-        torch.inference_mode(),
+        torch.no_grad(),
         autocast(predictor.device, predictor.precision),
     ):
         batches = loader.batches([[SampleKey(0, index)] for index in indices])
