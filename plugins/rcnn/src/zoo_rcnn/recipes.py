@@ -109,14 +109,13 @@ def girshick2015() -> Layer:
     40,000 steps on the 5,011 images of VOC 2007's trainval are 16 epochs; the rate falls after
     three quarters of them.
 
-    Command: ``zoo train fast_rcnn_resnet50 --data VOC2007/ --recipe girshick2015
-    --set data.proposals=selective-search``
+    Command: ``zoo train fast_rcnn_resnet50 --data VOC2007/ --recipe girshick2015``
     Hardware: one GPU
     Result: VOC 2007 test: mAP 0.669 with VGG16
     Source: Girshick 2015, arXiv:1504.08083, sections 2.3, 2.4 and 3
     Differs from the source: the backbone is a ResNet and all of it learns, there VGG16 from its
-    third stage on; fc6 and fc7 are narrower and without dropout; without ``data.proposals`` the
-    regions are a grid, there 2,000 of selective search; biases learn at the rate of the weights,
+    third stage on; fc6 and fc7 are narrower and without dropout; regions are a grid unless the
+    data bring proposals, there 2,000 of selective search; biases learn at the rate of the weights,
     there at twice it, and do not decay (in the authors' code neither, though the paper says so).
     """
     return {
