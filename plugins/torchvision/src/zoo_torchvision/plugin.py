@@ -16,9 +16,10 @@ from zoo.cards import FIXED_SIZE, read_card_table
 TABLE = Path(__file__).with_name("models.tsv")
 WEIGHTS_URL = "https://download.pytorch.org/models/"
 
-TAGS = {"detection": ("no-evaluation-loss", "torch-draws", "published-gmacs")}
+TAGS = {"detection": ("no-export", "no-evaluation-loss", "torch-draws", "published-gmacs")}
 """Of the cards of a task.  torchvision's detectors have losses in training mode alone, choose at
-random by torch's generator, and do not run without numbers, so that nobody counts their work."""
+random by torch's generator, and do not run without numbers, so that nobody counts their work; keys
+of images are nothing that a graph takes."""
 
 short_names = False
 """torchvision's names want their full form, ``torchvision:resnet18``; zoo's own come first."""
