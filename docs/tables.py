@@ -273,6 +273,16 @@ def _contract(of: str) -> Iterator[str]:
         yield f"| `{name}` | {meaning.replace('``', '`')} |"
 
 
+def _own_tests(of: str) -> Iterator[str]:
+    """The tests of a contract that those it inherits from have not, or have otherwise."""
+    import zoo_testkit
+
+    own = vars(getattr(zoo_testkit, of))
+    yield from (
+        row for row in _contract(of) if not row.startswith("| `") or row.split("`")[1] in own
+    )
+
+
 # --- words -----------------------------------------------------------------------------------
 
 
@@ -315,6 +325,7 @@ TABLES: dict[str, Callable[[str], Iterator[str]]] = {
     "recipes": _recipes,
     "metrics": _metrics,
     "contract": _contract,
+    "own-tests": _own_tests,
     "file": _file,
 }
 _FACTORIES = {

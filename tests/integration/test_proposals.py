@@ -186,7 +186,8 @@ def test_a_run_that_has_learned_on_proposes_for_nobody_who_knew_it(
     [
         ({"model": FASTER}, ConfigError, "looks at no proposals"),
         ({"data": {"proposals": "selectiv-search"}}, UnknownNameError, "selective-search"),
-        ({"data": {"proposals": "/no/such/file"}}, UnknownNameError, "/no/such/file"),
+        ({"data": {"proposals": "/no/such/file"}}, DataError, "no file /no/such/file"),
+        ({"data": {"proposals": "blood.safetensors"}}, DataError, "no file blood.safetensors"),
         ({"data": {"proposals": "rpn:"}}, ConfigError, "names no run"),
         ({"data": {"proposals": "rpn:/no/run"}}, RunFolderError, "cannot be used"),
         ({"data": {"proposals_options": {"stepp": 1}}}, ConfigError, "stepp"),

@@ -30,14 +30,14 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> None:
 def model_card(planted: None) -> Callable[..., ModelCard]:
     """A card of a planted model, whose numbers are true unless they are changed."""
 
-    def make(factory: str, **changes: Any) -> ModelCard:
-        model = getattr(import_module("planted_models"), factory)(num_classes=10)
+    def make(factory: str, *, module: str = "planted_models", **changes: Any) -> ModelCard:
+        model = getattr(import_module(module), factory)(num_classes=10)
         total = describe_structure(model, changes.get("input", SPEC))[-1]
         facts = {
             "name": factory.replace("_", "-"),
             "task": "classification",
             "summary": "planted",
-            "factory": f"planted_models:{factory}",
+            "factory": f"{module}:{factory}",
             "num_params": total.num_params,
             "gmacs": total.gmacs,
             "num_classes": 10,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from zoo.cards import InputSpec, WeightsCard
+from zoo.cards import InputSpec, RecipeCard, WeightsCard
 from zoo_testkit import CardContract, ModelContract
 
 OFFENDERS = [
@@ -69,6 +69,18 @@ def test_a_model_for_larger_images_than_the_data_have_gets_larger_ones(
     spec = InputSpec(size_px=48, resize_px=None)
 
     assert failures(ModelContract, model_card("needs_large_images", input=spec)) == {}
+
+
+def test_a_model_is_run_as_its_cards_recipe_makes_it(
+    model_card: Callable, failures: Callable
+) -> None:
+    recipe = RecipeCard(
+        name="quick", task="classification", summary="planted", factory="planted_recipes:quick"
+    )
+    card = model_card("quick_by_its_recipe", recipe="quick")
+
+    assert failures(CardContract, card, recipe) == {}
+    assert set(failures(CardContract, model_card("quick_by_its_recipe"))) == {"it_answers_a_batch"}
 
 
 def test_what_differs_in_training_can_be_named(model_card: Callable, failures: Callable) -> None:

@@ -7,29 +7,31 @@ import torch
 from zoo.structures import Batch
 from zoo.tasks import DetectionTask
 from zoo_rcnn.faster_rcnn import faster_rcnn_fpn
-from zoo_testkit import ModelContract, PluginContract, RecipeContract
+from zoo_testkit import DetectorContract, ModelContract, PluginContract, RecipeContract
 
 
 class TestPlugin(PluginContract):
     plugin = "rcnn"
 
 
-class TestFasterRCNN(ModelContract):
+class TestRCNN(DetectorContract):
+    model = "rcnn_resnet18"
+    options: ClassVar[dict[str, Any]] = {"region_px": 16, "context_px": 2, "stage": "layer1"}
+
+
+class TestOnOneMap(DetectorContract):
+    model = "spp_net_resnet18 fast_rcnn_resnet18 faster_rcnn_resnet18"
+    options: ClassVar[dict[str, Any]] = {"head_width": 32}
+
+
+class TestFasterRCNNOnAPyramid(DetectorContract):
     model = "faster_rcnn_resnet18_fpn"
     options: ClassVar[dict[str, Any]] = {
-        "anchor_sizes": [12, 24, 48, 96, 192],
         "fpn_channels": 16,
         "head_width": 32,
         "proposals_train": 50,
         "proposals_test": 20,
         "samples": 16,
-    }
-    not_applicable: ClassVar[dict[str, str]] = {
-        "test_num_classes_are_obeyed": "its batch has labels that fewer classes have not",
-        "test_an_image_alone_gets_the_answer_that_it_gets_in_a_batch": (
-            "the task asks a detector for one image at a time"
-        ),
-        "test_bf16_autocast_agrees": "a box more or less is another answer",
     }
 
 

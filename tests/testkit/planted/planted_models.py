@@ -102,6 +102,24 @@ def needs_large_images(*, num_classes: int, in_channels: int = 3) -> Honest:
     return Large(num_classes, in_channels)
 
 
+class Slow(Honest):
+    """Takes an image at a time, and no more, unless it is quick."""
+
+    def __init__(self, num_classes: int, in_channels: int, *, quick: bool) -> None:
+        super().__init__(num_classes, in_channels)
+        self.quick = quick
+
+    def body(self, images: Tensor) -> Tensor:
+        if len(images) > 1 and not self.quick:
+            raise TimeoutError("a batch takes an hour")
+        return super().body(images)
+
+
+def quick_by_its_recipe(*, num_classes: int, in_channels: int = 3, quick: bool = False) -> Honest:
+    """Is made for a cluster, and says how others can do with it."""
+    return Slow(num_classes, in_channels, quick=quick)
+
+
 def grey_or_rgb(*, num_classes: int, in_channels: int = 3) -> Honest:
     """Says which images it does not take."""
     if in_channels not in (1, 3):

@@ -17,6 +17,14 @@ def honest() -> Layer:
     return {"optimizer": {"learning_rate": 0.1}, "training": {"epochs": 2}}
 
 
+def quick() -> Layer:
+    """A model that everybody can train.
+
+    Command: ``zoo train planted``
+    """
+    return {"model": {"quick": True}}
+
+
 def unknown_key() -> Layer:
     """Command: ``zoo train planted --recipe unknown-key``.
 

@@ -24,6 +24,8 @@ _MOVED = (
     " afterwards."
 )
 
+_NO_FILE = "Make it: `zoo proposals build SOURCE --method NAME --output FILE`."
+
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
@@ -77,6 +79,7 @@ def is_method(word: str, registry: Registry) -> bool:
     """Whether a word names a method; otherwise it is taken for a file.
 
     Raises:
+        DataError: no method, and a path where no file is.
         UnknownNameError: neither a method nor a file.
     """
     if word.partition(":")[0] == RPN:
@@ -86,6 +89,8 @@ def is_method(word: str, registry: Registry) -> bool:
     except UnknownNameError:
         if Path(word).expanduser().exists():
             return False
+        if "/" in word or Path(word).suffix:
+            raise DataError(f"there is no file {word}", _NO_FILE) from None
         raise
     return True
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zoo_testkit._cards import CardContract as CardContract
     from zoo_testkit._datasets import DatasetContract as DatasetContract
+    from zoo_testkit._detectors import DetectorContract as DetectorContract
     from zoo_testkit._metrics import MetricContract as MetricContract
     from zoo_testkit._models import ModelContract as ModelContract
     from zoo_testkit._plugins import PluginContract as PluginContract
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "CardContract": "_cards",
     "DatasetContract": "_datasets",
+    "DetectorContract": "_detectors",
     "MetricContract": "_metrics",
     "ModelContract": "_models",
     "PluginContract": "_plugins",

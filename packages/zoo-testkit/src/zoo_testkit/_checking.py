@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from zoo_testkit._cards import CardContract
 from zoo_testkit._contract import Contract
 from zoo_testkit._datasets import DatasetContract
+from zoo_testkit._detectors import DetectorContract
 from zoo_testkit._metrics import MetricContract
 from zoo_testkit._models import ModelContract
 from zoo_testkit._plugins import PluginContract
@@ -28,6 +29,8 @@ CONTRACTS: dict[str, type[Contract[Any]]] = {
     "metric": MetricContract,
     "recipe": RecipeContract,
 }
+DETECTION = ("detection", "core:detection")
+"""Core's task, as cards name it."""
 
 
 def contracts_of(
@@ -42,7 +45,7 @@ def contracts_of(
     models = cast("Sequence[ModelCard]", plugin.cards.get("model", ()))
     whole = {card.name for card in models} if everything else _smallest_of_each_factory(models)
     for card in models:
-        contract = ModelContract if card.name in whole else CardContract
+        contract = _whole_contract(card) if card.name in whole else CardContract
         yield _bound(contract, f"{plugin.name}:{card.name}", registry)
     for kind, contract_of_kind in CONTRACTS.items():
         for other in plugin.cards.get(kind, ()):
@@ -52,6 +55,11 @@ def contracts_of(
 def _bound(contract: type[Contract[Any]], name: str, registry: Registry) -> type[Contract[Any]]:
     """The contract of one thing."""
     return type(contract.__name__, (contract,), {contract.kind: name, "registry": registry})
+
+
+def _whole_contract(card: ModelCard) -> type[ModelContract]:
+    """What a model of its task promises."""
+    return DetectorContract if card.task in DETECTION else ModelContract
 
 
 def _smallest_of_each_factory(models: Sequence[ModelCard]) -> set[str]:

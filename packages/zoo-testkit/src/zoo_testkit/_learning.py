@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,9 @@ from zoo_testkit._material import mean_loss, seeded
 from zoo_testkit._model_case import ModelCase, difference
 from zoo_testkit._resume import final_states
 
+if TYPE_CHECKING:
+    from zoo.structures import Batch
+
 
 class LearningTests:
     """Gradients, modes, frozen parts, a falling loss and an exact resume."""
@@ -24,11 +28,9 @@ class LearningTests:
         """A parameter without a gradient never learns, and a run with several GPUs waits for it."""
         model = case.fresh().train()
 
-        loss = _backward(case, model)
+        loss = backward(case, model, case.batch)
 
-        learning = [(name, p.grad) for name, p in model.named_parameters() if p.requires_grad]
-        unreached = [name for name, gradient in learning if gradient is None]
-        broken = [name for name, g in learning if g is not None and not g.isfinite().all()]
+        unreached, broken = faults_of_gradients(model)
         assert loss.isfinite(), f"the loss is {loss.item()}"
         assert not unreached, f"no gradient reaches {', '.join(unreached)}"
         assert not broken, f"the gradient of {', '.join(broken)} is not finite"
@@ -39,9 +41,7 @@ class LearningTests:
         Other classes of modules that may differ are named in ``differs_in_training``.
         """
         model = case.fresh().train()
-        for module in model.modules():
-            if _may_differ(module, case.settings.differs_in_training):
-                module.eval()
+        steady(model, case.settings.differs_in_training)
 
         with torch.no_grad():
             answers = case.call(model)
@@ -60,7 +60,7 @@ class LearningTests:
         before = copy.deepcopy(model.state_dict())
 
         model.train()
-        _backward(case, model)
+        backward(case, model, case.batch)
         torch.optim.SGD(learning, lr=0.1, momentum=0.9, weight_decay=0.1).step()
 
         moved = [n for n, value in model.state_dict().items() if not value.equal(before[n])]
@@ -73,13 +73,13 @@ class LearningTests:
         settings = case.settings
         model = case.fresh().train()
         optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
-        losses = [_backward(case, model).item()]
+        losses = [backward(case, model, case.batch).item()]
         goal = 0.95 * losses[0]
 
         while losses[-1] > goal and len(losses) <= settings.training_steps:
             optimizer.step()
             optimizer.zero_grad()
-            losses.append(_backward(case, model).item())
+            losses.append(backward(case, model, case.batch).item())
 
         assert losses[-1] <= goal, (
             f"{settings.training_steps} steps on one batch:"
@@ -98,13 +98,29 @@ class LearningTests:
         )
 
 
-def _backward(case: ModelCase, model: nn.Module) -> Tensor:
-    """The loss of the case's batch, after its backward pass."""
+def backward(case: ModelCase, model: nn.Module, batch: Batch) -> Tensor:
+    """The loss of a batch, after its backward pass."""
     material = case.trained_by
     with seeded():
-        loss = mean_loss(material.task, model, case.batch)
+        loss = mean_loss(material.task, model, batch)
     loss.backward()
     return loss.detach()
+
+
+def faults_of_gradients(model: nn.Module) -> tuple[list[str], list[str]]:
+    """The parameters that no gradient reaches, and those whose gradient is not finite."""
+    learning = [(name, p.grad) for name, p in model.named_parameters() if p.requires_grad]
+    unreached = [name for name, gradient in learning if gradient is None]
+    broken = [name for name, g in learning if g is not None and not g.isfinite().all()]
+    return unreached, broken
+
+
+def steady(model: nn.Module, differing: tuple[str, ...]) -> nn.Module:
+    """The model, with norms, dropout and the named classes in evaluation mode."""
+    for module in model.modules():
+        if _may_differ(module, differing):
+            module.eval()
+    return model
 
 
 def _may_differ(module: nn.Module, named: tuple[str, ...]) -> bool:

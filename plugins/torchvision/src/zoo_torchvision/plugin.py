@@ -16,6 +16,11 @@ from zoo.cards import FIXED_SIZE, read_card_table
 TABLE = Path(__file__).with_name("models.tsv")
 WEIGHTS_URL = "https://download.pytorch.org/models/"
 
+TAGS = {"detection": ("no-export", "no-evaluation-loss", "torch-draws", "published-gmacs")}
+"""Of the cards of a task.  torchvision's detectors have losses in training mode alone, choose at
+random by torch's generator, and do not run without numbers, so that nobody counts their work; keys
+of images are nothing that a graph takes."""
+
 short_names = False
 """torchvision's names want their full form, ``torchvision:resnet18``; zoo's own come first."""
 
@@ -55,7 +60,7 @@ def model_card(name: str, row: Mapping[str, Any], inputs: list[InputSpec]) -> Mo
         weights=tuple(_weights_card(weights, row, inputs) for weights in row["weights"]),
         paper=row["paper"],
         license="BSD-3-Clause",
-        tags=tuple(row["tags"]),
+        tags=(*row["tags"], *TAGS.get(row["task"], ())),
     )
 
 
