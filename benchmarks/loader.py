@@ -37,6 +37,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -101,10 +102,9 @@ def torchvision_ways(paths: list[Path]) -> Iterator[tuple[str, Way]]:
     yield "torchvision", lambda index: preset(_opened(paths[index]))
     yield "torchvision v2", lambda index: on_pillow(_opened(paths[index]))
     if find_spec("torchcodec"):
-        from torchcodec.decoders import decode_jpeg  # type: ignore[attr-defined]
-
+        decode = import_module("torchcodec.decoders").decode_jpeg
         on_tensors = v2.Compose(crop)
-        yield "torchcodec + v2", lambda index: on_tensors(decode_jpeg(paths[index].read_bytes()))
+        yield "torchcodec + v2", lambda index: on_tensors(decode(paths[index].read_bytes()))
 
 
 def pillow_way(paths: list[Path]) -> Iterator[tuple[str, Way]]:

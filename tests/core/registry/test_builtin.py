@@ -54,7 +54,7 @@ def test_the_digits_are_trained_small_and_never_mirrored():
     config = resolve([MODEL, Layer("card", digits.settings)]).config
 
     assert config.data.image_size == 32
-    assert (config.training.epochs, config.training.batch_size) == (4, 32)
+    assert (config.training.epochs, config.training.batch_size) == (5, 32)
     assert config.transforms.options == {"crop": "none", "flip": 0.0, "shift": 1 / 16}
 
 
