@@ -19,6 +19,7 @@ from zoo.cli._options import json_option
 from zoo.cli._output import print_answer, print_json
 from zoo.plugins import Plugin, in_a_line
 from zoo.registry import default_registry
+from zoo.runs import usable_cores
 
 LEAST_SHARED_BYTES = 256 * 2**20
 """Loader processes hand batches over in shared memory; containers often have 64 MiB of it."""
@@ -85,8 +86,7 @@ def _importable(module: str) -> Check:
 
 
 def _hardware() -> Iterator[Check]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield Check("cores", f"{cores} of {os.cpu_count()}")
+    yield Check("cores", f"{usable_cores()} of {os.cpu_count()}")
     yield Check("memory", _gib(_memory_bytes()))
     try:
         import torch

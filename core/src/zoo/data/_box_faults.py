@@ -171,9 +171,9 @@ def _look_up_sizes(
     """(n, 2) height and width of each image, 0 where it cannot be read, and why it cannot."""
 
     def look(image: MarkedImage, length: int) -> tuple[int, int] | str:
-        if believe_sizes and length and image.size not in (None, (0, 0)):
-            assert image.size is not None  # noqa: S101
-            return image.size
+        stated = image.size
+        if believe_sizes and length and stated is not None and stated != (0, 0):
+            return stated
         try:
             height, width = upright_size(root / image.name)
         except DataError as error:
@@ -277,6 +277,12 @@ def to_number(text: object) -> float:
         return float(str(text).strip())
     except ValueError:
         return math.nan
+
+
+def stated_size(height: object, width: object) -> tuple[int, int] | None:
+    """The size that a file says, or None where one side is no number."""
+    sides = to_number(height), to_number(width)
+    return None if any(map(math.isnan, sides)) else (round(sides[0]), round(sides[1]))
 
 
 def _wrong_size(image: MarkedImage, size: Sequence[int]) -> BadBox | None:

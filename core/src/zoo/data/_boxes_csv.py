@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from zoo.data._box_faults import MarkedBox, MarkedImage, boxed_splits, to_number
+from zoo.data._box_faults import MarkedBox, MarkedImage, boxed_splits, stated_size, to_number
 from zoo.data._boxed_files import BoxedFiles
 from zoo.data._folders import SPLIT_NAMES
 from zoo.errors import DataError
@@ -47,6 +47,7 @@ def read_boxed_csv(
     """
     columns, rows = _columns(path, lines, headers)
     images: dict[str, dict[str, MarkedImage]] = {}
+    marked: dict[str, list[MarkedBox]] = {}
     splits: dict[str, tuple[str, int]] = {}
     for line, cells in rows:
         if len(cells) <= max(columns.values()):
@@ -61,16 +62,15 @@ def read_boxed_csv(
                 f"{path}, lines {first_line} and {line}: {name} is in {first} and in {split}",
                 "Keep it in one of them.",
             )
-        size = _size(row)
-        of = images.setdefault(split, {}).setdefault(
-            name, MarkedImage(name, str(path), [], size=size)
+        boxes = marked.setdefault(name, [])
+        size = stated_size(row.get("height", ""), row.get("width", ""))
+        images.setdefault(split, {}).setdefault(
+            name, MarkedImage(name, str(path), boxes, size=size)
         )
         corners = [row[name] for name in _PLAIN[1:5]]
         if any(corners):
             x1, y1, x2, y2 = map(to_number, corners)
-            box = MarkedBox((x1, y1, x2, y2), row["label"], f"line {line}")
-            assert isinstance(of.boxes, list)  # noqa: S101
-            of.boxes.append(box)
+            boxes.append(MarkedBox((x1, y1, x2, y2), row["label"], f"line {line}"))
     found = {split: list(of.values()) for split, of in images.items()}
     return boxed_splits(path.parent, found, classes=None, channels=channels)
 
@@ -116,10 +116,3 @@ def _split(path: Path, line: int, row: Mapping[str, str]) -> str:
             f"Use {', '.join(sorted(set(SPLIT_NAMES)))}.",
         )
     return split
-
-
-def _size(row: Mapping[str, str]) -> tuple[int, int] | None:
-    height, width = (to_number(row.get(side, "")) for side in ("height", "width"))
-    if math.isnan(height) or math.isnan(width):
-        return None
-    return round(height), round(width)

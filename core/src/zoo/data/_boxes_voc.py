@@ -12,13 +12,19 @@ box begins at 0, the data count from 0, and nothing is subtracted.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree as ET
 
-from zoo.data._box_faults import Corners, MarkedBox, MarkedImage, boxed_splits, to_number
+from zoo.data._box_faults import (
+    Corners,
+    MarkedBox,
+    MarkedImage,
+    boxed_splits,
+    stated_size,
+    to_number,
+)
 from zoo.data._boxed_files import BoxedFiles
 from zoo.data._files import filled_lines, find_images, natural_key, subfolders
 from zoo.data._folders import split_folders
@@ -122,15 +128,8 @@ def _read_image(
         name,
         str(path),
         boxes=[_box(element, number) for number, element in enumerate(tree.findall("object"))],
-        size=_size(tree),
+        size=stated_size(tree.findtext("size/height", ""), tree.findtext("size/width", "")),
     )
-
-
-def _size(tree: ET.Element) -> tuple[int, int] | None:
-    height, width = (to_number(tree.findtext(f"size/{side}", "")) for side in ("height", "width"))
-    if math.isnan(height) or math.isnan(width):
-        return None
-    return round(height), round(width)
 
 
 def _box(element: ET.Element, number: int) -> MarkedBox:

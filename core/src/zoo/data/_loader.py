@@ -13,6 +13,7 @@ from zoo.data._dataset import Dataset, ResidentDataset
 from zoo.data._reading import Reader, ResidentReader, SampleReader
 from zoo.data._transforms import SampleTransform
 from zoo.data._workers import WorkerPool
+from zoo.runs import usable_cores
 from zoo.structures import Batch, SampleKey
 
 
@@ -135,8 +136,7 @@ def copied_to(device: torch.device, batches: Iterator[Batch]) -> Iterator[Batch]
 
 def usable_cpus() -> int:
     """Processors that this process may use, shared with the run's other local processes."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cpus // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 class _InProcess:

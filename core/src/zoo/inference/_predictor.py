@@ -85,22 +85,21 @@ class Predictor:
         build: Callable[..., Task] = type(self.task)
         task = build(classes=classes, **self.task.options())
         record = replace(self.record, classes=classes)
-        return Predictor(
-            self.model,
-            task,
-            record,
-            device=self.device,
-            precision=self.precision,
-            open_proposer=self._open_proposer,
-        )
+        return self._again(task, record, self._open_proposer)
 
     def proposing(self, method: Method, open_proposer: Callable[[], Proposer]) -> Predictor:
         """The same with proposals by another method."""
         proposals = {**self.record.proposals, "method": method.to_json()}
+        return self._again(self.task, replace(self.record, proposals=proposals), open_proposer)
+
+    def _again(
+        self, task: Task, record: ModelRecord, open_proposer: Callable[[], Proposer] | None
+    ) -> Predictor:
+        """The same model on the same device."""
         return Predictor(
             self.model,
-            self.task,
-            replace(self.record, proposals=proposals),
+            task,
+            record,
             device=self.device,
             precision=self.precision,
             open_proposer=open_proposer,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -26,7 +25,7 @@ from zoo.proposals._images import ImageId, as_rgb, image_ids
 from zoo.proposals._method import Method
 from zoo.proposals._proposer import Proposer, propose, rgb_of
 from zoo.proposals._recall import recall
-from zoo.runs import storage_errors, turn
+from zoo.runs import storage_errors, turn, usable_cores
 from zoo.structures import Batch, Sample, SampleKey
 
 PART_IMAGES = 16
@@ -92,11 +91,6 @@ def place_in_cache(datasets: Sequence[Dataset], method: Method) -> Path:
 
 def _place(images: _Images, method: Method) -> Path:
     return cache_folder() / "proposals" / f"{_key(images.ids, method)}.safetensors"
-
-
-def _cores() -> int:
-    """Processors that this process may use; while it builds, the others of a run wait for it."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Images:
@@ -165,7 +159,8 @@ def _make_parts(
     loader = Loader(
         _Proposing(images, proposer),
         None,
-        workers=0 if getattr(proposer, "in_process", False) else min(_cores(), len(missing)),
+        # All cores, not a share of them: while one process builds, the others of a run wait for it.
+        workers=0 if getattr(proposer, "in_process", False) else min(usable_cores(), len(missing)),
         cache="none",
         fill={"boxes": 0, "scores": 0},
         timeout_s=_PATIENCE_S,

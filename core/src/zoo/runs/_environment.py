@@ -50,7 +50,7 @@ def describe_environment(
         "command": without_secrets(shlex.join(sys.argv if command is None else command)),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cpu": {"model": _cpu_model(), "cores": os.cpu_count(), "usable": _usable_cores()},
+        "cpu": {"model": _cpu_model(), "cores": os.cpu_count(), "usable": usable_cores()},
         "versions": {name: _version(name) for name in _DISTRIBUTIONS if _version(name)},
         "plugins": dict(plugins or {}),
         "variables": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
@@ -79,7 +79,7 @@ def _cpu_model() -> str:
     return next(models, platform.processor())
 
 
-def _usable_cores() -> int | None:
+def usable_cores() -> int:
     """Cores that this process may use: fewer than the machine's under a scheduler."""
     affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count()
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -28,6 +28,7 @@ from zoo.workflows._benchmark_model import INFERENCE, ORIGIN, PLAIN, TRAINING, B
 from zoo.workflows._benchmark_peak import PEAK, peak_candidates
 from zoo.workflows._benchmark_peers import check_peers, peer_candidates
 from zoo.workflows._benchmark_timing import Candidate, Timing, take_turns
+from zoo.workflows._nobody import to_nobody
 from zoo.workflows._plan import RunPlan, plan_run
 from zoo.workflows._train import on_machine
 
@@ -128,7 +129,7 @@ def benchmark(  # noqa: PLR0913 - the options of the verb
         UsageError: no such model, device or peer, or the model cannot take such a batch.
         DataError: the data cannot be used.
     """
-    registry, message = registry or default_registry(), message or _to_nobody
+    registry, message = registry or default_registry(), message or to_nobody
     check_peers(against, registry.get("model", model), registry)
     asked = {"batch_size": batch_size, "image_size": image_size, "device": device, "data": data}
     plan = _plan(model, asked, registry)
@@ -152,7 +153,7 @@ def benchmark(  # noqa: PLR0913 - the options of the verb
         precisions = dict.fromkeys(c.precision for c in candidates if c.precision)
         candidates = [*peak_candidates(bench.device, precisions), *candidates]
         timings = take_turns(
-            candidates, rounds=rounds, device=bench.device, progress=progress or _to_nobody
+            candidates, rounds=rounds, device=bench.device, progress=progress or to_nobody
         )
     speeds, peaks = _speeds(candidates, timings, flop_per_pass=total.gmacs * 1e9)
     return BenchmarkResult(
@@ -285,7 +286,3 @@ def _slower(speeds: Sequence[Speed], usual: Variant) -> str | None:
     if reading is None or training is None:
         return None
     return LOADER if reading < training else TRAINING
-
-
-def _to_nobody(*_: object) -> None:
-    """Hears progress and messages where nobody wants to."""

@@ -23,6 +23,7 @@ from zoo.runs import RunFolder, describe_environment
 from zoo.tasks import Task
 from zoo.workflows._entrants import Entrant, open_entrants, proposed
 from zoo.workflows._evaluate import EvaluationResult, metrics_of, score_split
+from zoo.workflows._nobody import to_nobody
 from zoo.workflows._open import open_predictor
 from zoo.workflows._pass_times import PassCost, measure_passes
 from zoo.workflows._seen_images import seen_images_note
@@ -160,7 +161,7 @@ def compare(  # noqa: PLR0913  (what a user may choose)
     Raises:
         UsageError: one is no run, or they cannot be compared.
     """
-    registry, message = registry or default_registry(), message or _to_nobody
+    registry, message = registry or default_registry(), message or to_nobody
     open_run = partial(
         open_predictor,
         weights=None,
@@ -196,7 +197,7 @@ def compare(  # noqa: PLR0913  (what a user may choose)
         rounds=rounds,
         more_metrics=columns.asked,
         registry=registry,
-        progress=progress or _to_nobody,
+        progress=progress or to_nobody,
     )
     said = [note for each in compared for note in each.result.notes]
     first, task = compared[0].result, entrants[0].predictor.record.task
@@ -299,7 +300,3 @@ def _environment(entrants: Sequence[Entrant]) -> Mapping[str, Any]:
         threads=torch.get_num_threads(),
         cuda=torch.version.cuda,
     )
-
-
-def _to_nobody(*_: object) -> None:
-    """Hears progress and messages where nobody wants to."""

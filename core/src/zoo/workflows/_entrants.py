@@ -14,6 +14,7 @@ from zoo.proposals import Bar
 from zoo.registry import Registry
 from zoo.workflows._classes import difference_of_classes, with_classes_of
 from zoo.workflows._evaluate import data_settings, default_data, split_of
+from zoo.workflows._nobody import to_nobody
 from zoo.workflows._proposals import with_proposals_for
 from zoo.workflows._run_labels import run_labels
 
@@ -79,7 +80,7 @@ def open_entrants(
                 registry=registry,
                 data=settings,
                 channels=channels,
-                message=_to_nobody if sources else message,
+                message=to_nobody if sources else message,
                 undivided=data is not None and split == "all",
             )
         entrants.append(
@@ -173,7 +174,3 @@ def _check_comparable(paths: Sequence[Path], predictors: Sequence[Predictor]) ->
                 f"the runs know different classes: {difference}",
                 "Compare runs that were trained on the same classes, in the same order.",
             )
-
-
-def _to_nobody(_message: str) -> None:
-    """What opening the same data again says has been said."""

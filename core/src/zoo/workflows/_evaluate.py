@@ -18,6 +18,7 @@ from zoo.models import FOLDING_PAYS_FROM
 from zoo.registry import default_registry
 from zoo.runs import RunFolder
 from zoo.workflows._classes import with_classes_of
+from zoo.workflows._nobody import to_nobody
 from zoo.workflows._open import is_run, open_predictor
 from zoo.workflows._proposals import with_proposals_for
 
@@ -110,7 +111,7 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
         UsageError: the model, weights, data, split or metric do not exist.
     """
     registry = registry or default_registry()
-    message = message or _nobody
+    message = message or to_nobody
     run = None if weights or isinstance(model, Predictor) or not is_run(model) else Path(model)
     settings = data_settings(run, data, data_options or {})
     predictor = open_predictor(
@@ -316,7 +317,3 @@ def split_of(source: Source, split: str) -> Dataset:
         names = ", ".join(splits)
         raise UnknownNameError("split", split, splits, f"{source.name} has {names}.")
     return splits[split]
-
-
-def _nobody(_message: str) -> None:
-    """Hears nothing."""

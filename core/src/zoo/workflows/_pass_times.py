@@ -8,7 +8,6 @@ turns, round by round, so that whatever else the machine does meets all of them 
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ from zoo.devices import autocast
 from zoo.inference import Predictor
 from zoo.models import counted_multiply_adds
 from zoo.structures import Batch, SampleKey
-from zoo.workflows._benchmark_timing import timed
+from zoo.workflows._benchmark_timing import Timing, timed
 
 _TURN_S = 0.1
 """How long a model's turn in a round lasts at least, so that the clock's grain is nothing."""
@@ -106,10 +105,10 @@ class _Passes:
         self._times_s.append(self._seconds(self._batches[number], self._repeats))
 
     def cost(self) -> PassCost:
-        median_s = statistics.median(self._times_s)
+        timing = Timing(self._times_s, peak_memory_bytes=None)
         return PassCost(
-            time_s=median_s,
-            spread_fraction=(max(self._times_s) - min(self._times_s)) / median_s,
+            time_s=timing.median_s,
+            spread_fraction=timing.spread_fraction,
             gmacs=self._multiply_adds / len(self._batches) / 1e9,
         )
 

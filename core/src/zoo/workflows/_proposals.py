@@ -17,6 +17,7 @@ from zoo.proposals import (
     RPN,
     Bar,
     Method,
+    Proposals,
     ProposedDataset,
     find_or_build,
     is_method,
@@ -25,6 +26,7 @@ from zoo.proposals import (
 )
 from zoo.registry import Registry
 from zoo.runs import RunFolder
+from zoo.workflows._nobody import to_nobody
 
 if TYPE_CHECKING:
     from zoo.inference import Predictor
@@ -39,7 +41,8 @@ class ProposalSource:
     Args:
         method: that makes them.
         limit: most proposals of an image.
-        file: that has them already; then the method is only who made them.
+        made: those of a file; then the method is only who made them.
+        place: where they are from, for messages.
         registry: of proposers.
         device: for a run that proposes.
         message: told what is made.
@@ -51,7 +54,8 @@ class ProposalSource:
         method: Method,
         limit: int | None,
         *,
-        file: Path | None = None,
+        made: Proposals | None = None,
+        place: str = "the cache",
         registry: Registry,
         device: str = "auto",
         message: Callable[[str], None],
@@ -59,7 +63,7 @@ class ProposalSource:
     ) -> None:
         self.method = method
         self._limit = limit
-        self._file = file
+        self._made, self._place = made, place
         self._make = partial(open_method, registry=registry, device=device)
         self._message = message
         self._bar = bar
@@ -73,11 +77,11 @@ class ProposalSource:
         """
         word = data.proposals or ""
         if is_method(word, registry):
-            method, file = resolve_method(word, data.proposals_options, registry), None
+            method = resolve_method(word, data.proposals_options, registry)
         else:
-            file = Path(word).expanduser()
-            method = read_proposals(file).method
-        return cls(method, data.proposals_limit, file=file, registry=registry, **options)
+            options |= _in_file(word)
+            method = options["made"].method
+        return cls(method, data.proposals_limit, registry=registry, **options)
 
     def of(self, dataset: Dataset) -> ProposedDataset:
         """The split with proposals, which are made first where they are not in the cache.
@@ -86,14 +90,12 @@ class ProposalSource:
             DataError: the file has none for an image; names the first.
             UsageError: the method needs what is not installed.
         """
-        if self._file is not None:
-            found, place = read_proposals(self._file), str(self._file)
-        else:
+        found = self._made
+        if found is None:
             found = find_or_build(
                 [dataset], self.method, self._make, message=self._message, bar=self._bar
             )
-            place = "the cache"
-        return ProposedDataset(dataset, found, limit=self._limit, place=place)
+        return ProposedDataset(dataset, found, limit=self._limit, place=self._place)
 
     def record(self) -> dict[str, Any]:
         """What ``ModelRecord.proposals`` keeps."""
@@ -124,10 +126,13 @@ def with_proposals_for(
     """
     if not predictor.record.proposals:
         return source
+    in_file: dict[str, Any] = {}
+    if word and not is_method(word, registry):
+        in_file = _in_file(word)
     proposals = ProposalSource(
         Method.from_json(predictor.record.proposals["method"]),
         predictor.record.proposals.get("limit"),
-        file=Path(word).expanduser() if word and not is_method(word, registry) else None,
+        **in_file,
         registry=registry,
         device=str(predictor.device),
         message=message,
@@ -179,7 +184,7 @@ def proposing(predictor: Predictor, word: str, registry: Registry) -> Predictor:
     """
     _check_takes_proposals(cast("ModelCard", registry.get("model", predictor.record.model).card))
     source = ProposalSource.of_config(
-        DataConfig(proposals=word), registry=registry, message=_to_nobody
+        DataConfig(proposals=word), registry=registry, message=to_nobody
     )
     return predictor.proposing(
         source.method, partial(open_method, source.method, registry=registry)
@@ -209,13 +214,14 @@ def check_same_proposals(folder: RunFolder, hashes: Mapping[str, str]) -> None:
             )
 
 
+def _in_file(word: str) -> dict[str, Any]:
+    """What a ``ProposalSource`` is told of a file."""
+    return {"made": read_proposals(Path(word).expanduser()), "place": word}
+
+
 def _check_takes_proposals(card: ModelCard) -> None:
     if TAKES_PROPOSALS not in card.tags:
         raise ConfigError(
             f"{card.name} looks at no proposals from outside",
             "Leave data.proposals out, or take a detector that does, such as fast_rcnn_resnet18.",
         )
-
-
-def _to_nobody(_message: str) -> None:
-    """Hears nothing."""
