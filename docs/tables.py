@@ -162,7 +162,7 @@ def _segmentation() -> tuple[Callable[..., Any], set[str]]:
 def _mask_transforms() -> tuple[Callable[..., Any], set[str]]:
     from zoo.data import mask_transforms
 
-    return mask_transforms, {"train", "spec", "seed", "num_classes"}
+    return mask_transforms, {"train", "spec", "seed"}
 
 
 def _transforms() -> tuple[Callable[..., Any], set[str]]:

@@ -21,7 +21,7 @@ SPEC = InputSpec(channels=1, size_px=64, mean=(0.5,), std=(0.5,))
 
 
 def transforms(*, train: bool = True, **options: Any) -> Transforms:
-    return box_transforms(train=train, spec=SPEC, seed=3, num_classes=2, **options)
+    return box_transforms(train=train, spec=SPEC, seed=3, **options)
 
 
 def marked(

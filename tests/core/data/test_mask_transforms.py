@@ -28,7 +28,7 @@ MOVES: dict[str, dict[str, Any]] = {
 def transforms(train: bool = True, size_px: int = 48, **options: Any) -> Transforms:
     spec = InputSpec(size_px=size_px, resize_px=None, channels=1, mean=(0.0,), std=(1.0,))
     options = {"flip": 0.0, **options}
-    return mask_transforms(train=train, spec=spec, seed=5, num_classes=4, **options)
+    return mask_transforms(train=train, spec=spec, seed=5, **options)
 
 
 def painted(height: int = 70, width: int = 90) -> Sample:

@@ -59,7 +59,7 @@ def assert_moved_alike(sample: Sample) -> None:
 def test_the_whole_stage_moves_both_alike(
     options: dict[str, Any], boxes: Tensor, index: int
 ) -> None:
-    stage = box_transforms(train=True, spec=SPEC, seed=1, num_classes=1, **options).sample
+    stage = box_transforms(train=True, spec=SPEC, seed=1, **options).sample
     assert stage is not None
 
     moved = stage(proposed(boxes, **labelled(boxes)), SampleKey(0, index))
@@ -92,9 +92,7 @@ class Scenes:
 @pytest.mark.parametrize("index", range(4))
 def test_images_that_are_joined_bring_their_proposals(index: int) -> None:
     scenes = Scenes(9, 9, 9, 9)
-    made = box_transforms(
-        train=True, spec=SPEC, seed=1, num_classes=10, resize="none", flip=0.5, mosaic=1.0
-    ).sample
+    made = box_transforms(train=True, spec=SPEC, seed=1, resize="none", flip=0.5, mosaic=1.0).sample
     assert isinstance(made, DrawingTransform)
 
     joined = made.drawing_from(scenes)(scenes.load(index), SampleKey(0, index))
@@ -128,7 +126,7 @@ def test_images_without_boxes_move_their_proposals_too(boxes: Tensor) -> None:
 
 @pytest.mark.parametrize("flip", [0.0, 1.0], ids=["as they are", "transformed"])
 def test_images_of_a_batch_are_padded_to_the_most_proposals(flip: float) -> None:
-    made = box_transforms(train=True, spec=SPEC, seed=1, num_classes=10, resize="none", flip=flip)
+    made = box_transforms(train=True, spec=SPEC, seed=1, resize="none", flip=flip)
     loader = Loader(Scenes(1, 2), made.sample, workers=0, fill=made.fill)
 
     batch = made.batch(next(iter(loader.batches([[SampleKey(0, 0), SampleKey(0, 1)]]))))

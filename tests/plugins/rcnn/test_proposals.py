@@ -10,8 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from zoo.errors import UsageError
-from zoo_rcnn.proposals import grid_proposals, outside_proposals, recall
+from zoo.proposals import recall_of_boxes
+from zoo_rcnn.proposals import grid_proposals, outside_proposals
 from zoo_rcnn.selective_search import selective_search
+
+
+def recall(proposals: list[Tensor], objects: list[Tensor], iou: float = 0.5) -> float:
+    found, truth = ([boxes.numpy() for boxes in of] for of in (proposals, objects))
+    return recall_of_boxes(found, truth, (iou,)).get(iou, math.nan)
 
 
 def scene(seed: int) -> tuple[NDArray[np.uint8], Tensor]:

@@ -39,6 +39,32 @@ proposals_option = click.option(
 )
 
 
+download_option = click.option(
+    "--download", is_flag=True, help="Fetch registered data that are not here yet."
+)
+
+
+def source_options(command: Command) -> Command:
+    """How a source is read that is no run's: for verbs that make something of data."""
+    for option in (
+        click.option(
+            "--on-bad-box",
+            type=click.Choice(["fail", "clip", "skip"]),
+            default="fail",
+            help="What to do with boxes that are wrong.",
+        ),
+        click.option(
+            "--on-bad-image",
+            type=click.Choice(["fail", "skip"]),
+            default="fail",
+            help="What to do with an image that cannot be read.",
+        ),
+        download_option,
+    ):
+        command = option(command)
+    return command
+
+
 def model_options(*, batch_size: int, runs_only: bool = False) -> Callable[[Command], Command]:
     """Which weights of a run or model to use, and on what: for verbs that use a trained model.
 

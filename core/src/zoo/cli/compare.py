@@ -150,24 +150,21 @@ def _print(comparison: Comparison) -> None:
 
 
 def _columns(comparison: Comparison) -> list[_Column]:
-    from zoo.reporting import format_metric
-
-    metrics = [
-        _Column(
-            name,
-            lambda each, name=name: each.value(name),  # type: ignore[misc]
-            lambda value, name=name: format_metric(name, value),  # type: ignore[misc]
-            name in comparison.falling,
-        )
-        for name in comparison.metrics
-    ]
     return [
-        *metrics,
+        *(_metric_column(name, falling=name in comparison.falling) for name in comparison.metrics),
         _Column("ms/image", lambda each: 1000 * each.cost.time_s, _three_digits),
         _Column("speed-up", lambda each: each.speedup, _three_digits, falling=False),
         _Column("parameters", lambda each: each.num_params, count_text),
         _Column("GMACs", lambda each: each.cost.gmacs, _three_digits),
     ]
+
+
+def _metric_column(name: str, *, falling: bool) -> _Column:
+    from zoo.reporting import format_metric
+
+    return _Column(
+        name, lambda each: each.value(name), lambda value: format_metric(name, value), falling
+    )
 
 
 def _best(columns: list[_Column], values: list[list[float]], words: int) -> set[tuple[int, int]]:

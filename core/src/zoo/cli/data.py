@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo.cli._completion import complete_names
 from zoo.cli._imports import lasting_imports
-from zoo.cli._options import json_option
+from zoo.cli._options import download_option, json_option, source_options
 from zoo.cli._output import print_answer, print_json, print_message, print_table
 from zoo.cli._progress import progress_bar
 from zoo.config import DataConfig
@@ -31,7 +31,7 @@ def data() -> None:
 
 @data.command("check")
 @click.argument("source", shell_complete=complete_names("dataset"))
-@click.option("--download", is_flag=True, help="Fetch registered data that are not here yet.")
+@download_option
 @json_option
 @click.pass_context
 def check(context: click.Context, source: str, *, download: bool, json_: bool) -> None:
@@ -94,33 +94,10 @@ def check(context: click.Context, source: str, *, download: bool, json_: bool) -
     metavar="N",
     help="Threads; default: one for each core.",
 )
-@click.option(
-    "--on-bad-image",
-    type=click.Choice(("fail", "skip")),
-    default="fail",
-    help="What to do with an image that cannot be read.",
-)
-@click.option(
-    "--on-bad-box",
-    type=click.Choice(("fail", "clip", "skip")),
-    default="fail",
-    help="What to do with boxes that are wrong.",
-)
-@click.option("--download", is_flag=True, help="Fetch registered data that are not here yet.")
+@source_options
 @json_option
-def pack(  # noqa: PLR0913  (a parameter for each option)
-    source: str,
-    *,
-    output: Path,
-    size_px: int,
-    image_format: str,
-    quality: int,
-    channels: str,
-    workers: int | None,
-    on_bad_image: str,
-    on_bad_box: str,
-    download: bool,
-    json_: bool,
+def pack(
+    source: str, *, output: Path, channels: str, workers: int | None, json_: bool, **options: Any
 ) -> None:
     """Write the images of SOURCE into one file for each split, to be read quickly.
 
@@ -130,12 +107,8 @@ def pack(  # noqa: PLR0913  (a parameter for each option)
     from zoo.data import Packing
     from zoo.workflows import pack_data
 
-    packing = Packing(
-        image_format=cast("Literal['jpeg', 'raw']", image_format), size_px=size_px, quality=quality
-    )
-    config = DataConfig.model_validate(
-        {"on_bad_image": on_bad_image, "on_bad_box": on_bad_box, "download": download}
-    )
+    names = ("image_format", "size_px", "quality")
+    packing = Packing(**{name: options.pop(name) for name in names})
     with progress_bar("packing") as progress:
         packed = pack_data(
             source,
@@ -143,7 +116,7 @@ def pack(  # noqa: PLR0913  (a parameter for each option)
             packing=packing,
             channels=int(channels),
             workers=workers,
-            data=config,
+            data=DataConfig.model_validate(options),
             message=print_message,
             progress=progress,
         )

@@ -9,7 +9,13 @@ import click
 
 from zoo.cli._completion import complete_names
 from zoo.cli._imports import lasting_imports
-from zoo.cli._options import json_option, model_options, proposals_option, task_options
+from zoo.cli._options import (
+    download_option,
+    json_option,
+    model_options,
+    proposals_option,
+    task_options,
+)
 from zoo.cli._output import print_answer, print_json, print_message, print_table
 from zoo.cli._progress import progress_bar
 
@@ -18,6 +24,8 @@ if TYPE_CHECKING:
 
 _WIDEST_MATRIX = 30
 """Classes; a wider confusion matrix fits no terminal."""
+_DATA_OPTIONS = ("workers", "download", "on_bad_image", "on_bad_box", "proposals")
+"""Keys of the config section ``[data]``; those that are not given stay as they are in the run."""
 
 
 @click.command("eval")
@@ -36,7 +44,7 @@ _WIDEST_MATRIX = 30
 @click.option(
     "--workers", type=click.IntRange(min=0), metavar="N", help="Processes that read images."
 )
-@click.option("--download", is_flag=True, help="Fetch registered data that are not here yet.")
+@download_option
 @click.option(
     "--on-bad-image",
     type=click.Choice(["fail", "skip"]),
@@ -60,18 +68,8 @@ _WIDEST_MATRIX = 30
     shell_complete=complete_names("metric"),
 )
 @json_option
-def eval_(  # noqa: PLR0913 - each is an option for the user
-    run: str,
-    *,
-    workers: int | None,
-    download: bool,
-    on_bad_image: str | None,
-    on_bad_box: str | None,
-    proposals: str | None,
-    per_class: bool,
-    assignments: tuple[str, ...],
-    json_: bool,
-    **options: Any,
+def eval_(
+    run: str, *, per_class: bool, assignments: tuple[str, ...], json_: bool, **options: Any
 ) -> None:
     """Score a RUN, or a MODEL with --weights, on every image of a split.
 
@@ -81,18 +79,12 @@ def eval_(  # noqa: PLR0913 - each is an option for the user
     with lasting_imports():
         from zoo.workflows import evaluate
 
-    said = {
-        "workers": workers,
-        "download": download or None,
-        "on_bad_image": on_bad_image,
-        "on_bad_box": on_bad_box,
-        "proposals": proposals,
-    }
-    data_options = {key: value for key, value in said.items() if value is not None}
+    said = {key: options.pop(key) for key in _DATA_OPTIONS}
+    given = {key: value for key, value in said.items() if value is not None and value is not False}
     with progress_bar("evaluating") as progress:
         result = evaluate(
             run,
-            data_options=data_options,
+            data_options=given,
             task_options=task_options(assignments),
             progress=progress,
             message=print_message,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli._completion import complete_names
-from zoo.cli._options import DEVICES, json_option
+from zoo.cli._options import DEVICES, json_option, source_options
 from zoo.cli._output import print_answer, print_json, print_message, print_table
 from zoo.cli._progress import progress_bar
 
@@ -47,19 +47,7 @@ def proposals() -> None:
     metavar="FILE",
     help="Write all of it to this file, too; default: the cache alone.",
 )
-@click.option("--download", is_flag=True, help="Fetch registered data that are not here yet.")
-@click.option(
-    "--on-bad-image",
-    type=click.Choice(["fail", "skip"]),
-    default="fail",
-    help="What to do with an image that cannot be read.",
-)
-@click.option(
-    "--on-bad-box",
-    type=click.Choice(["fail", "clip", "skip"]),
-    default="fail",
-    help="What to do with boxes that are wrong.",
-)
+@source_options
 @click.option(
     "--device",
     default="auto",

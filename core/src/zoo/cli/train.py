@@ -142,16 +142,12 @@ def settings(function: Callable[..., Any]) -> Callable[..., Any]:
     "--dry-run", is_flag=True, help="Print the config with the origin of each value; train nothing."
 )
 @json_option
-def train(  # noqa: PLR0913, PLR0917  (a parameter for each option)
+def train(
     model: str | None,
+    *,
     freeze: Sequence[str],
     config: Path | None,
     assignments: Sequence[str],
-    output: Path | None,
-    resume: Path | None,
-    profile: int | None,
-    dry_run: bool,
-    json_: bool,
     **values: Any,
 ) -> int:
     """Train MODEL, and leave everything about the run in one folder.
@@ -167,11 +163,11 @@ def train(  # noqa: PLR0913, PLR0917  (a parameter for each option)
     # The schema is loaded here, not for the help.
     from zoo.config import Layer, assignments_layer, environment_layer, file_layer
 
-    given = {setting.key: values[setting.name] for setting in SETTINGS}
+    given = {setting.key: values.pop(setting.name) for setting in SETTINGS}
     given["model.freeze"] = list(freeze) or None
     options = [_layer(given), assignments_layer(assignments, "command line")]
-    if resume is not None:
-        _check_resume(model=model, config=config, output=output)
+    if values["resume"] is not None:
+        _check_resume(model=model, config=config, output=values["output"])
     elif model is None:
         raise ConfigError("no model is named", "Name one of `zoo list`, or give --resume RUN.")
     else:
@@ -181,9 +177,7 @@ def train(  # noqa: PLR0913, PLR0917  (a parameter for each option)
             Layer("command line", {"model": {"name": model}}),
             *options,
         ]
-    return _run(
-        options, output=output, resume=resume, profile=profile, dry_run=dry_run, json_=json_
-    )
+    return _run(options, **values)
 
 
 def _run(

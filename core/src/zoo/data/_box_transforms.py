@@ -16,7 +16,6 @@ def box_transforms(  # noqa: PLR0913  (these are the options of [transforms])
     train: bool,
     spec: InputSpec,
     seed: int,
-    num_classes: int,  # noqa: ARG001  (of every task's transforms)
     resize: Literal["fit", "short-side", "none"] = "fit",
     short_side_px: int = 800,
     long_side_px: int = 1333,
@@ -37,7 +36,6 @@ def box_transforms(  # noqa: PLR0913  (these are the options of [transforms])
         train: augment.
         spec: the size, channels, mean and std that the model wants.
         seed: of the run; with a sample's key it decides everything random.
-        num_classes: of the labels.
         resize: "fit" makes the longer side ``data.image_size`` px long. "short-side" makes the
             shorter one ``short_side_px`` long, or less where the longer one would be longer than
             ``long_side_px``. "none" leaves images as they are.

@@ -25,7 +25,6 @@ def mask_transforms(  # noqa: PLR0913  (these are the options of [transforms])
     train: bool,
     spec: InputSpec,
     seed: int,
-    num_classes: int,  # noqa: ARG001  (of every task's transforms)
     crop: Literal["random", "none"] = "random",
     scale: tuple[float, float] = (1.0, 1.0),
     rotate_deg: float = 0.0,
@@ -45,7 +44,6 @@ def mask_transforms(  # noqa: PLR0913  (these are the options of [transforms])
         train: augment.
         spec: the size, channels, mean and std that the model wants.
         seed: of the run; with a sample's key it decides everything random.
-        num_classes: of the masks.
         crop: "random" for images of any size: training sees square crops of ``data.image_size``,
             mirrored where the image ends. "none" for images that are all of one size: they are
             seen as they are, and need no loader processes.

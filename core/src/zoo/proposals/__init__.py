@@ -5,7 +5,7 @@ from zoo.proposals._building import Bar, find_or_build, place_in_cache
 from zoo.proposals._images import ImageId, ProposedDataset, image_ids
 from zoo.proposals._method import RPN, Method, check_weights_of, is_method, resolve_method
 from zoo.proposals._proposer import Proposer, open_proposer, propose, rgb_of, with_proposals
-from zoo.proposals._recall import recall
+from zoo.proposals._recall import recall, recall_of_boxes
 
 __all__ = [
     "RPN",
@@ -24,6 +24,7 @@ __all__ = [
     "propose",
     "read_proposals",
     "recall",
+    "recall_of_boxes",
     "resolve_method",
     "rgb_of",
     "save_proposals",

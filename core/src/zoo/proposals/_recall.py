@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,15 +27,24 @@ def recall(
     Returns:
         By IoU, from 0 to 1; nothing where the data have no boxes.
     """
-    best: list[NDArray[np.float32]] = []
-    images = [(dataset, index) for dataset in datasets for index in range(len(dataset))]
-    for row, (dataset, index) in enumerate(images):
+    objects: list[Boxes] = []
+    for dataset, index in ((of, index) for of in datasets for index in range(len(of))):
         truth = _objects(dataset, index)
         if truth is None:
             return {}
-        found, _ = proposals.of(row)
-        if len(truth):
-            best.append(overlaps(truth, found).max(axis=1, initial=0.0))
+        objects.append(truth)
+    return recall_of_boxes((proposals.of(row)[0] for row in range(len(objects))), objects, ious)
+
+
+def recall_of_boxes(
+    proposals: Iterable[Boxes], objects: Iterable[Boxes], ious: tuple[float, ...] = (0.5, 0.7)
+) -> dict[float, float]:
+    """The same of boxes: proposals (p, 4) and objects (m, 4) of each image; nothing of none."""
+    best = [
+        overlaps(truth, found).max(axis=1, initial=0.0)
+        for found, truth in zip(proposals, objects, strict=True)
+        if len(truth)
+    ]
     all_best = np.concatenate(best) if best else np.zeros(0, dtype=np.float32)
     return {iou: float((all_best >= iou).mean()) for iou in ious} if len(all_best) else {}
 

@@ -117,7 +117,6 @@ class DetectionTask(Task):
             train=split == "train",
             spec=spec,
             seed=seed,
-            num_classes=len(self.classes),
             **options,
         )
 

@@ -153,7 +153,6 @@ class SegmentationTask(Task):
             train=split == "train",
             spec=spec,
             seed=seed,
-            num_classes=len(self.classes),
             **options,
         )
         if self.loss != "border":

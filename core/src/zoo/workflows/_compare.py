@@ -271,7 +271,7 @@ def _measure(
             batch_size=batch_size,
             workers=each.workers,
             metrics=metrics_of(each.predictor.task, more_metrics, registry),
-            progress=lambda done, _, before=before: progress(before + done, total),  # type: ignore[misc]
+            progress=_after(before, total, progress),
         )
         compared.append(
             ComparedRun(
@@ -284,6 +284,13 @@ def _measure(
             )
         )
     return compared
+
+
+def _after(
+    before: int, total: int, progress: Callable[[int, int], None]
+) -> Callable[[int, int], None]:
+    """Hears of a part of the work, and tells of the whole."""
+    return lambda done, _: progress(before + done, total)
 
 
 def _rank(run: ComparedRun, columns: _Columns) -> tuple[bool, float]:

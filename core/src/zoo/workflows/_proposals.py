@@ -216,7 +216,8 @@ def check_same_proposals(folder: RunFolder, hashes: Mapping[str, str]) -> None:
 
 def _in_file(word: str) -> dict[str, Any]:
     """What a ``ProposalSource`` is told of a file."""
-    return {"made": read_proposals(Path(word).expanduser()), "place": word}
+    file = Path(word).expanduser()
+    return {"made": read_proposals(file), "place": str(file)}
 
 
 def _check_takes_proposals(card: ModelCard) -> None:

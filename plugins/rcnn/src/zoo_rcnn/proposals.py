@@ -3,7 +3,7 @@
 R-CNN, SPP-net and Fast R-CNN look only at these.  ``selective_search`` makes better ones;
 ``grid_proposals`` need nothing but the size of the image.
 
-Shapes: b images, p proposals, m objects.
+Shapes: b images, p proposals.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from torch import Tensor
 from zoo.errors import ConfigError
 from zoo.randomness import uniform
 from zoo.structures import SampleKey
-from zoo_rcnn.operators import box_iou
 from zoo_rcnn.targets import Targets
 
 GRID_SCALES = (0.18, 0.27, 0.4, 0.6, 0.9)
@@ -116,22 +115,3 @@ def grid_proposer(
         return windows, torch.from_numpy(scores).float()
 
     return propose
-
-
-def recall(proposals: Sequence[Tensor], objects: Sequence[Tensor], iou: float = 0.5) -> float:
-    """The share of all objects that some proposal of their image overlaps by at least ``iou``.
-
-    Args:
-        proposals: (p, 4) of each image.
-        objects: (m, 4) of each image.
-        iou: intersection over union.
-
-    Returns:
-        From 0 to 1; NaN where there are no objects.
-    """
-    found = total = 0
-    for boxes, truth in zip(proposals, objects, strict=True):
-        total += len(truth)
-        if len(boxes) and len(truth):
-            found += int((box_iou(truth, boxes).amax(dim=1) >= iou).sum())
-    return found / total if total else float("nan")
