@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ import pytest
 import torch
 from PIL import Image
 
-from zoo.checkpoint import latest_checkpoint
 from zoo.config import Layer
 from zoo.data import open_source
 from zoo.registry import default_registry
@@ -22,6 +21,10 @@ from zoo.tasks import DetectionTask
 from zoo.training import Callback, Trainer
 from zoo.workflows import evaluate, plan_training, run_training
 from zoo.workflows._feed import Feed
+
+LogOf = Callable[[Path], list[dict[str, Any]]]
+StateOf = Callable[[Path], dict[str, torch.Tensor]]
+FailAt = Callable[[int], Callback]
 
 SIZES = [(40, 48), (64, 50), (48, 64)]
 SMALL = {
@@ -78,28 +81,6 @@ def train(settings: Mapping[str, Any], output: Path, *callbacks: Callback) -> No
     run_training(plan, output=output, callbacks=callbacks, registry=registry)
 
 
-def state_of(output: Path) -> dict[str, torch.Tensor]:
-    newest = latest_checkpoint(output / "checkpoints", warn=pytest.fail)
-    assert newest is not None
-    return dict(newest.tensors)
-
-
-def log_of(output: Path) -> list[dict[str, Any]]:
-    lines = (output / "metrics.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(line).items() if k != "timing"} for line in lines]
-
-
-class FailAt(Callback):
-    """The run breaks after a step."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_step_end(self, trainer: Trainer, progress: Any) -> None:
-        if progress.step == self.step:
-            raise KeyboardInterrupt
-
-
 @pytest.mark.parametrize(("grouped", "most"), [(True, 1), (False, 3)])
 def test_batches_hold_images_of_similar_ratios(folder: Path, grouped: bool, most: int) -> None:
     settings = config(folder, data={"group_by_ratio": grouped}, training={"batch_size": 3})
@@ -119,12 +100,18 @@ def test_batches_hold_images_of_similar_ratios(folder: Path, grouped: bool, most
 
 @pytest.mark.parametrize(("step", "workers"), [(1, 0), (5, 0), (4, 2)])
 def test_a_broken_run_resumes_to_the_same_bits(
-    tmp_path: Path, folder: Path, step: int, workers: int
+    tmp_path: Path,
+    folder: Path,
+    step: int,
+    workers: int,
+    log_of: LogOf,
+    state_of: StateOf,
+    fail_at: FailAt,
 ) -> None:
     settings = config(folder, data={"workers": workers}, transforms={"mosaic": 0.5})
     train(settings, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        train(settings, tmp_path / "cut", FailAt(step))
+        train(settings, tmp_path / "cut", fail_at(step))
 
     plan = plan_training([], resume=tmp_path / "cut", registry=default_registry())
     run_training(plan, resume=tmp_path / "cut", registry=default_registry())
@@ -148,7 +135,7 @@ class RunOutOfMemory(Callback):
 
 
 def test_a_run_out_of_memory_is_the_run_with_smaller_micro_batches(
-    tmp_path: Path, folder: Path
+    tmp_path: Path, folder: Path, state_of: StateOf
 ) -> None:
     train(config(folder), tmp_path / "short", RunOutOfMemory())
     train(config(folder, training={"micro_batch_size": 2}), tmp_path / "small")
@@ -160,7 +147,7 @@ def test_a_run_out_of_memory_is_the_run_with_smaller_micro_batches(
 
 
 def test_an_evaluation_alone_gives_what_training_measured_at_every_batch_size(
-    tmp_path: Path, folder: Path
+    tmp_path: Path, folder: Path, log_of: LogOf
 ) -> None:
     train(config(folder, training={"epochs": 6}), tmp_path / "run")
 

@@ -33,6 +33,8 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:This process .* is multi-threaded:DeprecationWarning"
 )
 
+LogOf = Callable[[Path], list[dict[str, Any]]]
+
 CPU = torch.device("cpu")
 
 
@@ -138,11 +140,6 @@ def state_of(output: Path) -> tuple[int, dict[str, torch.Tensor]]:
     return newest.step, dict(newest.tensors)
 
 
-def log_of(output: Path) -> list[dict[str, Any]]:
-    lines = (output / "metrics.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(line).items() if k != "timing"} for line in lines]
-
-
 def assert_close(log: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
     """The same lines, their numbers equal but for the order of float additions."""
     for ours, theirs in zip(log, expected, strict=True):
@@ -157,7 +154,7 @@ def _warm() -> None:
 
 
 @pytest.mark.parametrize("processes", [2, 3])
-def test_several_processes_train_as_one(tmp_path: Path, processes: int) -> None:
+def test_several_processes_train_as_one(tmp_path: Path, processes: int, log_of: LogOf) -> None:
     """360 images and batches of 97 divide by neither: every shard is uneven somewhere."""
     train(SETTINGS, tmp_path / "one")
 
@@ -174,7 +171,7 @@ def test_several_processes_train_as_one(tmp_path: Path, processes: int) -> None:
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy+dice", "focal"])
-def test_several_processes_segment_as_one(tmp_path: Path, loss: str) -> None:
+def test_several_processes_segment_as_one(tmp_path: Path, loss: str, log_of: LogOf) -> None:
     """Shards hold unequal numbers of counted pixels, and of classes on their images."""
     config = settings(
         model={"name": "dense"},
@@ -221,7 +218,7 @@ def boxed_images(root: Path) -> Path:
     return root / "boxes.csv"
 
 
-def test_two_processes_detect_as_one(tmp_path: Path) -> None:
+def test_two_processes_detect_as_one(tmp_path: Path, log_of: LogOf) -> None:
     """Six images in batches of three: one process has two of them, the other one."""
     config = settings(
         model=DETECTOR,
@@ -293,7 +290,7 @@ class TermAtStep(Callback):
 
 
 def test_sigterm_to_one_process_stops_all_at_one_step_and_the_run_resumes_exactly(
-    tmp_path: Path,
+    tmp_path: Path, log_of: LogOf
 ) -> None:
     config = settings(model={"name": "with_norm"})
     pid = tmp_path / "pid"
@@ -316,7 +313,7 @@ def test_sigterm_to_one_process_stops_all_at_one_step_and_the_run_resumes_exactl
     )
 
 
-def test_a_run_of_two_processes_goes_on_with_one(tmp_path: Path) -> None:
+def test_a_run_of_two_processes_goes_on_with_one(tmp_path: Path, log_of: LogOf) -> None:
     class Stop(Callback):
         def on_step_end(self, trainer: Trainer, progress: Any) -> None:
             if progress.step == 5:

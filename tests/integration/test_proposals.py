@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,10 @@ from zoo.errors import ConfigError, DataError, RunFolderError, UnknownNameError,
 from zoo.inference import load_run
 from zoo.proposals import Proposals, read_proposals, save_proposals
 from zoo.registry import default_registry
-from zoo.training import Callback, Trainer
+from zoo.training import Callback
 from zoo.workflows import evaluate, plan_training, run_training
+
+FailAt = Callable[[int], Callback]
 
 REGISTRY = default_registry()
 FAST = {"name": "fast_rcnn", "backbone": "resnet20", "stage": "layer2", "head_width": 8}
@@ -83,14 +85,6 @@ def resume(output: Path, *layers: Layer) -> None:
     run_training(plan, resume=output, registry=REGISTRY)
 
 
-class Stop(Callback):
-    """The run breaks after its second step."""
-
-    def on_step_end(self, trainer: Trainer, progress: Any) -> None:
-        if progress.step == 2:
-            raise KeyboardInterrupt
-
-
 def test_a_model_is_told_the_proposals_that_the_config_names(tmp_path: Path, table: Path) -> None:
     run = train(config(table, data={"proposals_limit": 30}), tmp_path / "run")
 
@@ -127,13 +121,13 @@ def test_an_image_alone_is_answered_as_in_the_evaluation(tmp_path: Path, table: 
 
 @pytest.mark.parametrize("proposals", ["grid", "file"])
 def test_a_broken_run_goes_on_with_the_same_proposals(
-    tmp_path: Path, table: Path, proposals: str
+    tmp_path: Path, table: Path, proposals: str, fail_at: FailAt
 ) -> None:
     whole = train(config(table), tmp_path / "whole")
     file = _write_all(whole, tmp_path / "all.safetensors")
     word = {"grid": "grid", "file": str(file)}[proposals]
     with pytest.raises(KeyboardInterrupt):
-        train(config(table, data={"proposals": word}), tmp_path / "cut", Stop())
+        train(config(table, data={"proposals": word}), tmp_path / "cut", fail_at(2))
     shutil.rmtree(tmp_path / "cache")
 
     resume(tmp_path / "cut")
@@ -142,9 +136,11 @@ def test_a_broken_run_goes_on_with_the_same_proposals(
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
-def test_a_run_does_not_go_on_with_other_proposals(tmp_path: Path, table: Path) -> None:
+def test_a_run_does_not_go_on_with_other_proposals(
+    tmp_path: Path, table: Path, fail_at: FailAt
+) -> None:
     with pytest.raises(KeyboardInterrupt):
-        train(config(table), tmp_path / "cut", Stop())
+        train(config(table), tmp_path / "cut", fail_at(2))
     file = _write_all(tmp_path / "cut", tmp_path / "other.safetensors", factor=0.9)
 
     with pytest.raises(DataError, match="proposals of train are not those"):

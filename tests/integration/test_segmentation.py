@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,16 @@ from PIL import Image
 from torch import nn
 
 from zoo.cards import InputSpec, ModelCard
-from zoo.checkpoint import latest_checkpoint
 from zoo.config import Layer
 from zoo.plugins import Plugin, load_plugins
 from zoo.registry import Registry, default_registry
 from zoo.structures import Tiling
 from zoo.training import Callback, Trainer
 from zoo.workflows import evaluate, plan_training, run_training
+
+LogOf = Callable[[Path], list[dict[str, Any]]]
+StateOf = Callable[[Path], dict[str, torch.Tensor]]
+FailAt = Callable[[int], Callback]
 
 SIZES = [(17, 23), (40, 31), (32, 32), (25, 48), (9, 64), (33, 20)]
 
@@ -119,37 +122,22 @@ def train(
     run_training(plan, output=output, callbacks=callbacks, registry=registry)
 
 
-def state_of(output: Path) -> dict[str, torch.Tensor]:
-    newest = latest_checkpoint(output / "checkpoints", warn=pytest.fail)
-    assert newest is not None
-    return dict(newest.tensors)
-
-
-def log_of(output: Path) -> list[dict[str, Any]]:
-    lines = (output / "metrics.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(line).items() if k != "timing"} for line in lines]
-
-
-class FailAt(Callback):
-    """The run breaks after a step."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_step_end(self, trainer: Trainer, progress: Any) -> None:
-        if progress.step == self.step:
-            raise KeyboardInterrupt
-
-
 @pytest.mark.parametrize("loss", ["cross_entropy+dice", "border"])
 @pytest.mark.parametrize("step", [1, 4])
 def test_a_broken_run_resumes_to_the_same_bits(
-    tmp_path: Path, folder: Path, registry: Registry, loss: str, step: int
+    tmp_path: Path,
+    folder: Path,
+    registry: Registry,
+    loss: str,
+    step: int,
+    log_of: LogOf,
+    state_of: StateOf,
+    fail_at: FailAt,
 ) -> None:
     settings = config(folder, task={"loss": loss})
     train(settings, tmp_path / "whole", registry)
     with pytest.raises(KeyboardInterrupt):
-        train(settings, tmp_path / "cut", registry, FailAt(step))
+        train(settings, tmp_path / "cut", registry, fail_at(step))
 
     plan = plan_training([], resume=tmp_path / "cut", registry=registry)
     run_training(plan, resume=tmp_path / "cut", registry=registry)
@@ -162,7 +150,7 @@ def test_a_broken_run_resumes_to_the_same_bits(
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "cross_entropy+dice", "focal", "border"])
 def test_micro_batches_add_up_to_the_batch(
-    tmp_path: Path, folder: Path, registry: Registry, loss: str
+    tmp_path: Path, folder: Path, registry: Registry, loss: str, log_of: LogOf
 ) -> None:
     def run(name: str, **training: int) -> dict[str, Any]:
         settings = config(
@@ -194,7 +182,7 @@ class RunOutOfMemory(Callback):
 @pytest.mark.parametrize("model", ["plain", "dense"])
 @pytest.mark.parametrize("loss", ["cross_entropy+dice", "border"])
 def test_a_run_out_of_memory_is_the_run_with_smaller_micro_batches(
-    tmp_path: Path, folder: Path, registry: Registry, model: str, loss: str
+    tmp_path: Path, folder: Path, registry: Registry, model: str, loss: str, state_of: StateOf
 ) -> None:
     settings = config(folder, model={"name": model}, task={"loss": loss})
     smaller = config(
