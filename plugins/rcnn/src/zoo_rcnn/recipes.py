@@ -37,8 +37,7 @@ def rcnn_small() -> Layer:
 
     Command: ``zoo train rcnn_resnet18`` (the embedded scenes of digits)
     Hardware: 2 CPU cores with bf16
-    Measured: AP50 0.989, AP 0.785; 4 m 01 s of processor time on one thread, beside other
-    programs (load 4), one run
+    Measured: AP50 0.990, AP 0.784 in 2 m 12 s; two threads, nothing beside, one run
     """
     recipe = roi_small()
     recipe["model"] = {
@@ -59,8 +58,8 @@ def single_map_small() -> Layer:
 
     Command: ``zoo train fast_rcnn_resnet18`` (the embedded scenes of digits)
     Hardware: 2 CPU cores with bf16
-    Measured: AP50 0.994, AP 0.748 in 1 m 59 s; ``spp_net_resnet18`` AP50 0.993, AP 0.702 in
-    2 m 00 s; one thread under a load of 2 to 3, one run each
+    Measured: AP50 0.990, AP 0.751 in 1 m 21 s; ``spp_net_resnet18`` AP50 0.996, AP 0.711 in
+    1 m 28 s; two threads, nothing beside, one run each
     """
     recipe = roi_small()
     recipe["model"] = {"stage": "layer1", "head_width": 256}
@@ -72,7 +71,7 @@ def faster_rcnn_small() -> Layer:
 
     Command: ``zoo train faster_rcnn_resnet18`` (the embedded scenes of digits)
     Hardware: 2 CPU cores with bf16
-    Measured: AP50 0.995, AP 0.867 in 2 m 16 s; one thread under a load of 2, one run
+    Measured: AP50 0.996, AP 0.866 in 1 m 47 s; two threads, nothing beside, one run
     """
     recipe = single_map_small()
     recipe["model"] |= {
@@ -90,8 +89,7 @@ def fpn_small() -> Layer:
 
     Command: ``zoo train faster_rcnn_resnet18_fpn`` (the embedded scenes of digits)
     Hardware: 2 CPU cores with bf16
-    Measured: AP50 0.996, AP 0.853; 4 m 03 s of processor time on one thread, beside other
-    programs (load 4), one run.  On BCCD's test list AP50 0.909, AP 0.583, with ``--image-size 320
+    Measured: AP50 0.995, AP 0.854 in 2 m 25 s; two threads, nothing beside, one run.  On BCCD's test list AP50 0.909, AP 0.583, with ``--image-size 320
     --epochs 16 --batch-size 4``; 20 m 24 s of one thread (load 5), one run
     """
     recipe = roi_small()
