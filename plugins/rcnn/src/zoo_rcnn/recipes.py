@@ -89,8 +89,9 @@ def fpn_small() -> Layer:
 
     Command: ``zoo train faster_rcnn_resnet18_fpn`` (the embedded scenes of digits)
     Hardware: 2 CPU cores with bf16
-    Measured: AP50 0.995, AP 0.854 in 2 m 25 s; two threads, nothing beside, one run.  On BCCD's test list AP50 0.909, AP 0.583, with ``--image-size 320
-    --epochs 16 --batch-size 4``; 20 m 24 s of one thread (load 5), one run
+    Measured: AP50 0.995, AP 0.854 in 2 m 25 s; two threads, nothing beside, one run.  On BCCD's
+    test list AP50 0.909, AP 0.583, with ``--image-size 320 --epochs 16 --batch-size 4``;
+    20 m 24 s of one thread (load 5), one run
     """
     recipe = roi_small()
     recipe["model"] = {
