@@ -415,6 +415,30 @@ def test_launch_passes_a_signal_on_to_every_process(tmp_path: Path) -> None:
     assert process.wait(timeout=300) == 75
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are listed as Linux does")
+def test_no_thread_that_works_for_the_run_outlives_it() -> None:
+    child = textwrap.dedent(
+        """
+        from pathlib import Path
+        import torch
+        from torch import nn
+        from zoo.distributed import data_parallel, process_group
+
+        def threads():
+            return [name for path in Path("/proc/self/task").glob("*/comm")
+                    if "gloo_runloop" in (name := path.read_text())]
+
+        with process_group(torch.device("cpu")) as device:
+            module = data_parallel(nn.Linear(2, 1), device)
+            module(torch.ones(1, 2)).sum().backward()
+            assert threads()
+        assert not threads(), threads()
+        """
+    )
+
+    assert launch(["-c", child], 2) == 0
+
+
 @pytest.mark.parametrize(
     "command",
     [

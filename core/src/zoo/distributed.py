@@ -13,11 +13,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from importlib import import_module
 from typing import IO, Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 T = TypeVar("T")
 
@@ -142,14 +144,28 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
+    # DDP loads it.  Its functions have the group, if there already is one, as a default argument,
+    # and would hold it for ever.
+    import_module("torch.distributed.nn.functional")
+
     backend = "nccl" if device.type == "cuda" else "gloo"
     with _stdout_to_stderr():
         dist.init_process_group(backend, timeout=timedelta(minutes=10))
     try:
         yield device
     finally:
-        _host_groups.clear()
+        _let_go_of_groups()
         dist.destroy_process_group()
+
+
+def data_parallel(module: nn.Module, device: torch.device) -> nn.Module:
+    """The module as it is, or under DDP, until the run is left, where it has several processes."""
+    if not _active():
+        return module
+    ids = [device] if device.type == "cuda" else None
+    wrapper = DistributedDataParallel(module, device_ids=ids, gradient_as_bucket_view=True)
+    _wrappers.append(wrapper)
+    return wrapper
 
 
 def is_launched() -> bool:
@@ -237,6 +253,19 @@ def _first_failure(children: list[subprocess.Popen[bytes]]) -> int:
 
 
 _host_groups: list[Any] = []
+_wrappers: list[DistributedDataParallel] = []
+
+
+def _let_go_of_groups() -> None:
+    """Drop what holds a group, whoever holds that, so that its threads end when it is destroyed.
+
+    A thread of gloo that is still about to drop a tensor when Python ends aborts the process
+    (https://github.com/pytorch/pytorch/issues/190489).
+    """
+    _host_groups.clear()
+    for wrapper in _wrappers:
+        vars(wrapper).clear()
+    _wrappers.clear()
 
 
 def _host_group() -> Any:

@@ -6,13 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import torch
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from zoo.config import RunConfig
 from zoo.data import BatchTransform, Loader
-from zoo.distributed import world_size
 from zoo.memory import MicroBatchSize
 from zoo.runs import RunFolder
 from zoo.structures import Batch, SampleKey, Step
@@ -71,11 +68,3 @@ def monitored(task: Task, config: RunConfig) -> tuple[str, Literal["max", "min"]
     key = name.rpartition("/")[2]
     falls = "loss" in name or any(key in metric.falling for metric in task.metrics("val").values())
     return name, "min" if falls else "max"
-
-
-def wrap_for_processes(module: TaskModule, device: torch.device) -> nn.Module:
-    """The module as it is, or under DDP where the run has several processes."""
-    if world_size() == 1:
-        return module
-    ids = [device] if device.type == "cuda" else None
-    return DistributedDataParallel(module, device_ids=ids, gradient_as_bucket_view=True)

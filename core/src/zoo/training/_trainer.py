@@ -19,7 +19,7 @@ from torch.nn.utils import clip_grads_with_norm_
 from zoo.checkpoint import Checkpoint, save_best, save_checkpoint
 from zoo.config import RunConfig
 from zoo.devices import autocast
-from zoo.distributed import Agreement, barrier, is_main, sum_over_ranks, world_size
+from zoo.distributed import Agreement, barrier, data_parallel, is_main, sum_over_ranks, world_size
 from zoo.errors import StoppedError, UnknownNameError, ZooError
 from zoo.structures import Batch, Step, loss_weights
 from zoo.tasks import Task
@@ -33,7 +33,6 @@ from zoo.training._inputs import (
     TrainingData,
     Validate,
     monitored,
-    wrap_for_processes,
 )
 from zoo.training._interrupt import Interrupt
 from zoo.training._memory import StepMemory
@@ -103,7 +102,7 @@ class Trainer:
         self.state = RunState()
         self.monitor, self.monitor_mode = monitored(task, config)
         self._learning = [p for p in model.parameters() if p.requires_grad]
-        self._module = wrap_for_processes(TaskModule(model, task), device)
+        self._module = data_parallel(TaskModule(model, task), device)
         self._interrupt, self._agreement = Interrupt(), Agreement()
         self._started_s = time.monotonic()
         self.last_metrics: Mapping[str, float] = {}
