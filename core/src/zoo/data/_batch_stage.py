@@ -21,6 +21,7 @@ from zoo.data._mixing import mix_pairs
 from zoo.errors import DataError
 from zoo.randomness import uniform
 from zoo.structures import IGNORED, Batch
+from zoo.wording import counted
 
 _ERASE_ATTEMPTS = 10
 _ERASE_AREA = (0.02, 1 / 3)
@@ -153,7 +154,7 @@ def to_channels(images: Tensor, channels: int) -> Tensor:
         weights = torch.tensor(_LUMA).to(images, non_blocking=True).reshape(3, 1, 1)
         return (images * weights).sum(1, keepdim=True)
     raise DataError(
-        f"the images have {present} channels, and the model wants {channels}",
+        f"the images have {counted(present, 'channel')}, and the model wants {channels}",
         f"Set model.in_channels to {present}, or use other images.",
     )
 

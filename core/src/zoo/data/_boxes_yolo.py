@@ -19,6 +19,7 @@ from zoo.data._boxed_files import BoxedFiles
 from zoo.data._files import filled_lines, find_images, subfolders
 from zoo.data._folders import SPLIT_NAMES, split_folders
 from zoo.errors import DataError
+from zoo.wording import counted
 
 YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _CLASS_LISTS = ("classes.txt", "obj.names", "labels/classes.txt")
@@ -167,7 +168,9 @@ def _box(words: Sequence[str], line: int, names: Mapping[int, str]) -> MarkedBox
     label = names.get(int(number), "") if number.is_integer() else ""
     if not names and number.is_integer() and number >= 0:
         label = str(int(number))
-    fault = "" if label else f"class {words[0]} is not among the {len(names)} classes"
+    fault = (
+        "" if label else f"class {words[0]} is not in the list of {counted(len(names), 'class')}"
+    )
     polygon = len(numbers) >= 6 and len(numbers) % 2 == 0
     corners: Corners = (math.nan,) * 4
     if len(words) == _BOX:
@@ -177,5 +180,5 @@ def _box(words: Sequence[str], line: int, names: Mapping[int, str]) -> MarkedBox
         across, down = numbers[0::2], numbers[1::2]
         corners = (min(across), min(down), max(across), max(down))
     else:
-        fault = f"{len(words)} numbers; a box has {_BOX}: class, x, y, width, height"
+        fault = f"{counted(len(words), 'number')}; a box has {_BOX}: class, x, y, width, height"
     return MarkedBox(corners, label, f"line {line}", fault=fault)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from zoo.data._boxed_files import BoxedFiles
 from zoo.data._dataset import Dataset
 from zoo.data._resident import ResidentBoxes
+from zoo.wording import counted
 
 _TINY_PX = 2
 """Side of a square that hardly anybody marks on purpose."""
@@ -67,8 +68,7 @@ def box_notes(splits: Mapping[str, Dataset], counts: Mapping[str, BoxCounts]) ->
     notes = list(dict.fromkeys(note for dataset in boxed for note in dataset.notes))
     for split, count in counts.items():
         if count.empty_images:
-            images = "image" if count.empty_images == 1 else "images"
-            notes.append(f"{split} has {count.empty_images} {images} without boxes")
+            notes.append(f"{split} has {counted(count.empty_images, 'image')} without boxes")
         if count.repeated:
             boxes = "box" if count.repeated == 1 else "boxes"
             notes.append(f"{split} has {count.repeated} {boxes} twice on the same image")

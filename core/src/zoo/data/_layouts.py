@@ -17,6 +17,7 @@ from zoo.data._masks_coco import read_coco_masks
 from zoo.data._packed import holds_pack, read_pack
 from zoo.data._stacks import holds_stacks, read_stacks
 from zoo.errors import DataError
+from zoo.wording import counted
 
 LAYOUTS: dict[str, Callable[..., Mapping[str, FileDataset]]] = {
     "folders": read_folders,
@@ -68,7 +69,7 @@ def recognise(path: Path) -> str:
     loose = find_images(path)
     raise DataError(
         f"the layout of {path} is not recognised: it has no class folders"
-        + (f", and {len(loose)} images in no folder" if loose else ""),
+        + (f", and {counted(len(loose), 'image')} in no folder" if loose else ""),
         "Looked for train/CLASS/*.jpg with val, valid, validation or test beside train, for"
         " CLASS/*.jpg, for images/ with masks/, for images.tif with masks.tif, for boxes as of"
         " COCO, Pascal VOC and YOLO, and for a .csv file."

@@ -14,6 +14,7 @@ from zoo.data._dataset import Dataset, ResidentDataset, check_one_dtype
 from zoo.data._transforms import DrawingTransform, SampleTransform
 from zoo.errors import DataError, ZooError
 from zoo.structures import Batch, Sample, SampleKey, SampleKeys
+from zoo.wording import counted
 
 
 class Reader(Protocol):
@@ -157,4 +158,4 @@ def _size_row(height: int, width: int) -> Tensor:
 
 def _size(image: Tensor) -> str:
     channels, height, width = image.shape
-    return f"{width}x{height} px with {channels} channels"
+    return f"{width}x{height} px with {counted(channels, 'channel')}"

@@ -22,6 +22,7 @@ from zoo.data._mask_folders import Pairs, masked_splits
 from zoo.data._masked_files import MaskedFiles
 from zoo.data._pages import page_name
 from zoo.errors import DataError
+from zoo.wording import counted
 
 _IMAGES, _MASKS = "images", "masks"
 _WORDS = {
@@ -98,7 +99,8 @@ def _pair_pages(root: Path, images: str, masks: str) -> Pairs:
     counts: Mapping[str, int] = {name: count_pages(root / name) for name in (images, masks)}
     if counts[images] != counts[masks]:
         raise DataError(
-            f"{root / images} has {counts[images]} pages, and {masks} has {counts[masks]}",
+            f"{root / images} has {counted(counts[images], 'page')}, and {masks} has"
+            f" {counts[masks]}",
             "Write a page of masks for each page of images; or is one of the files cut off?",
         )
     return Pairs(
