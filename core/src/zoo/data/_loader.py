@@ -9,12 +9,12 @@ from typing import Literal
 
 import torch
 
+from zoo.cores import usable_cores
 from zoo.data._cache import FREE_MEMORY_FRACTION, cache_images
 from zoo.data._dataset import Dataset, ResidentDataset
 from zoo.data._reading import Reader, ResidentReader, SampleReader
 from zoo.data._transforms import SampleTransform
 from zoo.data._workers import WorkerPool
-from zoo.runs import usable_cores
 from zoo.structures import Batch, SampleKey
 
 
