@@ -11,6 +11,7 @@ from zoo.data._digit_scenes import digit_boxes, digit_scenes
 from zoo.data._digits import digits
 from zoo.data._files import FileDataset
 from zoo.data._image_transforms import image_transforms
+from zoo.data._images_alone import ImageAlone, images_at
 from zoo.data._loader import Loader
 from zoo.data._mask_transforms import mask_transforms
 from zoo.data._masked_files import MaskedFiles
@@ -28,6 +29,7 @@ __all__ = [
     "BoxedFiles",
     "Dataset",
     "FileDataset",
+    "ImageAlone",
     "Loader",
     "MaskedFiles",
     "PackResult",
@@ -47,6 +49,7 @@ __all__ = [
     "evaluation_batches",
     "find_dataset",
     "image_transforms",
+    "images_at",
     "mask_transforms",
     "open_source",
     "read_dataset",
