@@ -25,6 +25,7 @@ from zoo.data import (
 )
 from zoo.data import _cache as cache_module
 from zoo.data import _workers as workers_module
+from zoo.data._loader import _home
 from zoo.data._reading import ResidentReader
 from zoo.errors import DataError
 from zoo.structures import Batch, Sample, SampleKey
@@ -144,16 +145,94 @@ def test_workers_go_on_from_plan_to_plan(opened: list[Loader]) -> None:
     opened.append(loader)
 
     epochs = [
-        {
-            int(pid)
-            for batch in loader.batches(epoch_batches(12, seed=0, epoch=epoch, batch_size=2))
-            for pid in batch.targets["pid"]
-        }
+        processes(loader.batches(epoch_batches(12, seed=0, epoch=epoch, batch_size=2)))
         for epoch in range(3)
     ]
 
     assert set.union(*epochs) == epochs[0]
     assert os.getpid() not in epochs[0]
+
+
+def processes(batches: Iterator[Batch]) -> set[int]:
+    """Those that read the samples."""
+    return {pid for batch in batches for pid in batch.targets["pid"].tolist()}
+
+
+def test_loaders_that_share_workers_have_no_others(opened: list[Loader]) -> None:
+    plan = evaluation_batches(12, batch_size=2)
+    train = Loader(Processes(), None, workers=2, cache="none")
+    val = Loader(Processes(), None, workers=train, cache="none")
+    opened += [train, val]
+
+    training, evaluating = processes(train.batches(plan)), processes(val.batches(plan))
+
+    assert len(training) == 2
+    assert evaluating == training
+    assert processes(train.batches(plan)) == training
+
+
+def test_loaders_that_share_workers_read_in_turn_each_its_own_split(opened: list[Loader]) -> None:
+    train = Loader(Numbers(), None, workers=2, cache="none")
+    val = Loader(Numbers(), negative, workers=train, cache="none")
+    opened += [train, val]
+
+    for epoch in range(2):
+        plan = epoch_batches(12, seed=0, epoch=epoch, batch_size=5)
+        trained, evaluated = list(train.batches(plan)), list(val.batches(plan[1:]))
+
+        assert [list(batch.keys) for batch in trained] == list(plan)
+        assert [list(batch.keys) for batch in evaluated] == list(plan[1:])
+        assert torch.cat([batch.images[:, 0, 0, 0] for batch in trained]).tolist() == [
+            key.index for keys in plan for key in keys
+        ]
+        assert torch.cat([batch.images[:, 0, 0, 0] for batch in evaluated]).tolist() == [
+            255 - key.index for keys in plan[1:] for key in keys
+        ]
+
+
+def negative(sample: Sample, _: SampleKey) -> Sample:
+    return Sample(255 - sample.image, sample.targets)
+
+
+def test_what_shared_workers_began_before_is_not_mistaken_for_what_they_read_now(
+    opened: list[Loader],
+) -> None:
+    plan = evaluation_batches(12, batch_size=2)
+    train = Loader(Numbers(), None, workers=1, cache="none")
+    val = Loader(Numbers(), None, workers=train, cache="none")
+    opened += [train, val]
+    training, evaluation = train.batches(plan), val.batches(plan)
+    next(training)
+    next(evaluation)
+
+    with pytest.raises(RuntimeError, match="another plan"):
+        next(training)
+
+    assert len(list(evaluation)) == 5
+
+
+def test_a_cache_is_filled_before_workers_start_that_share_it(opened: list[Loader]) -> None:
+    plan = evaluation_batches(12, batch_size=4)
+    train = Loader(Processes(), None, workers=1, cache="none")
+    val = Loader(Processes(), None, workers=train, cache="memory")
+    opened += [train, val]
+
+    training, evaluating = processes(train.batches(plan)), processes(val.batches(plan))
+
+    assert os.getpid() not in training
+    assert evaluating == {os.getpid()}
+
+
+def test_a_split_in_memory_is_read_here_beside_one_that_workers_read(opened: list[Loader]) -> None:
+    plan = evaluation_batches(12, batch_size=4)
+    train = Loader(Numbers(), None, workers=1, cache="none")
+    val = Loader(Resident(fault_at=0, fault=pytest.fail), None, workers=train)
+    opened += [train, val]
+    training = train.batches(plan)
+    next(training)
+
+    assert len(list(val.batches(plan))) == 3
+    assert len(list(training)) == 2
 
 
 class Processes(Numbers):
@@ -289,9 +368,49 @@ def test_a_loader_goes_on_after_a_worker_died(opened: list[Loader], looks_often:
     assert len(list(loader.batches(plan[:5]))) == 5
 
 
+def test_a_fault_of_one_split_is_named_and_the_other_goes_on_with_new_workers(
+    opened: list[Loader], looks_often: None
+) -> None:
+    plan = evaluation_batches(12, batch_size=4)
+    train = Loader(Numbers(), None, workers=2, cache="none")
+    val = Loader(Held(7, kill_itself), None, workers=train, cache="none")
+    opened += [train, val]
+    list(train.batches(plan))
+
+    with pytest.raises(DataError, match=r"died while reading /held-out/7.jpg \(SIGKILL\)"):
+        list(val.batches(plan))
+
+    assert leftovers(val) == []
+    assert len(list(train.batches(plan))) == 3
+
+
+class Held(Numbers):
+    """Other files."""
+
+    def describe(self, index: int) -> str:
+        return f"/held-out/{index}.jpg"
+
+
+@pytest.mark.parametrize("closes", [0, 1], ids=["the first", "the second"])
+def test_either_loader_closes_the_workers_that_they_share(
+    closes: int, opened: list[Loader]
+) -> None:
+    plan = evaluation_batches(12, batch_size=4)
+    train = Loader(Numbers(), None, workers=2, cache="none")
+    val = Loader(Numbers(), None, workers=train, cache="none")
+    opened += [train, val]
+    list(train.batches(plan))
+    list(val.batches(plan))
+
+    opened[closes].close()
+
+    assert leftovers(train) == []
+    assert len(list(val.batches(plan))) == 3
+
+
 def leftovers(loader: Loader) -> list[str]:
     """Workers that are still there, and memory that they shared."""
-    pids = loader._running._at[:, 0].tolist()
+    pids = loader._pool._at[:, 0].tolist()
     # By process id: other tests may share memory of theirs at this very moment.
     shared = [path.name for pid in pids for path in Path("/dev/shm").glob(f"torch_{pid}_*")]
     return [f"process {pid}" for pid in pids if Path(f"/proc/{pid}").exists()] + shared
@@ -431,9 +550,8 @@ def test_a_resident_split_is_kept_on_a_cuda_device_where_it_fits(
 ) -> None:
     cuda = torch.device("cuda")
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free_bytes, 1 << 40))
-    loader = Loader(Resident(), None, cache=cache, device=cuda)
 
-    assert loader._home(Resident()) == (cuda if kept else None)
+    assert _home(Resident(), cache, cuda) == (cuda if kept else None)
 
 
 def test_a_resident_split_gives_batches_where_it_is_kept() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Literal
 
 import torch
@@ -21,19 +22,19 @@ class Loader:
     """Reads the batches of a plan, in its order.
 
     What comes out depends on the plan's keys alone.  One iteration at a time: beginning the next
-    one ends the one before.
+    one ends the one before, also of loaders that share their workers.
 
     Args:
         dataset: one split.
         transform: ``Transforms.sample`` of this split.
         workers: processes that read; 0 reads in this process; None takes what the machine and the
-            data ask for.
+            data ask for; another loader, for the same device, shares its own.
         device: where batches are used.  A CUDA device gets them there, copied while it computes;
             and a split that is in memory, and is read as it is, is kept there where it fits.
         cache: keep decoded images in memory: "memory" always, "auto" where they fit (see
             ``zoo.data._cache``), "none" never.
         fill: ``Transforms.fill`` of this split.
-        timeout_s: how long a batch may take before its workers count as hung.
+        timeout_s: how long a batch may take before workers count as hung that are not shared.
     """
 
     def __init__(
@@ -41,20 +42,22 @@ class Loader:
         dataset: Dataset,
         transform: SampleTransform | None,
         *,
-        workers: int | None = None,
+        workers: int | Loader | None = None,
         device: torch.device | None = None,
         cache: Literal["auto", "memory", "none"] = "auto",
         fill: Mapping[str, int] | None = None,
         timeout_s: float = 120.0,
     ) -> None:
-        self._dataset = dataset
-        self._transform = transform
-        self._workers = workers
-        self._cuda = device if device is not None and device.type == "cuda" else None
-        self._cache = cache
-        self._fill = fill
-        self._timeout_s = timeout_s
-        self._running: _InProcess | WorkerPool | None = None
+        cuda = device if device is not None and device.type == "cuda" else None
+        self._cuda = cuda
+        self._pool: WorkerPool = (
+            workers._pool  # noqa: SLF001
+            if isinstance(workers, Loader)
+            else WorkerPool(workers, timeout_s=timeout_s)
+        )
+        # Filled when it is first needed, by this loader or by workers that are about to start.
+        self._reader = lru_cache(partial(_open_reader, dataset, transform, cache, fill, cuda))
+        self._number = self._pool.add(self._reader)
 
     def batches(self, plan: Sequence[Sequence[SampleKey]]) -> Iterator[Batch]:
         """The batches of the plan.
@@ -62,54 +65,60 @@ class Loader:
         Raises:
             DataError: a sample cannot be read, or a worker died or hung; names sample and file.
         """
-        if self._running is None:
-            self._running = self._start()
-        batches = self._running.batches(plan)
+        reader = self._reader()
+        workers = self._choose_workers(reader)
+        if workers == 0:
+            batches = self._read_here(reader, plan)
+        else:
+            batches = self._pool.batches(
+                self._number, plan, workers=workers, pin_memory=self._cuda is not None
+            )
         return batches if self._cuda is None else copied_to(self._cuda, batches)
 
     def close(self) -> None:
-        """End the workers; a later iteration starts new ones."""
-        if self._running is not None:
-            self._running.close()
-            self._running = None
+        """End the workers, also of loaders that share them; a later iteration starts new ones."""
+        self._pool.close()
+        self._reader.cache_clear()
 
-    def _start(self) -> _InProcess | WorkerPool:
-        """Fill the cache, then start workers, which share its memory."""
-        if self._transform is None and isinstance(self._dataset, ResidentDataset):
-            home = self._home(self._dataset)
-            resident = ResidentReader(self._dataset, device=home)
-            return _InProcess(resident, pin_memory=self._cuda is not None and home is None)
-        dataset = cache_images(self._dataset, self._cache)
-        in_memory = dataset is not self._dataset or isinstance(dataset, ResidentDataset)
-        reader = SampleReader(dataset, self._transform, self._fill)
-        workers = self._choose_workers(in_memory)
-        if workers == 0:
-            return _InProcess(reader, pin_memory=self._cuda is not None)
-        return WorkerPool(
-            reader,
-            workers,
-            describe=dataset.describe,
-            pin_memory=self._cuda is not None,
-            timeout_s=self._timeout_s,
-        )
+    def _read_here(self, reader: Reader, plan: Sequence[Sequence[SampleKey]]) -> Iterator[Batch]:
+        for keys in plan:
+            batch = reader.read(keys)
+            there = self._cuda is None or batch.images.is_cuda
+            yield batch if there else batch.pin_memory()
 
-    def _home(self, dataset: ResidentDataset) -> torch.device | None:
-        """The CUDA device, if the split is to be kept there and takes little of its free memory."""
-        if self._cuda is None or self._cache == "none":
-            return None
-        tensors = [dataset.images, *dataset.targets.values()]
-        size_bytes = sum(tensor.nbytes for tensor in tensors)
-        free_bytes, _ = torch.cuda.mem_get_info(self._cuda)
-        return self._cuda if size_bytes <= FREE_MEMORY_FRACTION * free_bytes else None
-
-    def _choose_workers(self, in_memory: bool) -> int:
+    def _choose_workers(self, reader: Reader) -> int:
         """As asked; else none where nothing is decoded for a CPU, which needs its cores itself."""
-        if self._workers is not None:
-            return self._workers
+        if isinstance(reader, ResidentReader):
+            return 0
+        if self._pool.workers is not None:
+            return self._pool.workers
         cpus = usable_cpus()
         if self._cuda is not None:
             return min(cpus, 16)
-        return 0 if in_memory else max(1, cpus // 2)
+        return 0 if reader.in_memory else max(1, cpus // 2)
+
+
+def _open_reader(
+    dataset: Dataset,
+    transform: SampleTransform | None,
+    cache: Literal["auto", "memory", "none"],
+    fill: Mapping[str, int] | None,
+    cuda: torch.device | None,
+) -> Reader:
+    """Fill the cache, and say how the split is read."""
+    if transform is None and isinstance(dataset, ResidentDataset):
+        return ResidentReader(dataset, device=_home(dataset, cache, cuda))
+    return SampleReader(cache_images(dataset, cache), transform, fill)
+
+
+def _home(dataset: ResidentDataset, cache: str, cuda: torch.device | None) -> torch.device | None:
+    """The CUDA device, if the split is to be kept there and takes little of its free memory."""
+    if cuda is None or cache == "none":
+        return None
+    tensors = [dataset.images, *dataset.targets.values()]
+    size_bytes = sum(tensor.nbytes for tensor in tensors)
+    free_bytes, _ = torch.cuda.mem_get_info(cuda)
+    return cuda if size_bytes <= FREE_MEMORY_FRACTION * free_bytes else None
 
 
 def copied_to(device: torch.device, batches: Iterator[Batch]) -> Iterator[Batch]:
@@ -137,19 +146,3 @@ def copied_to(device: torch.device, batches: Iterator[Batch]) -> Iterator[Batch]
 def usable_cpus() -> int:
     """Processors that this process may use, shared with the run's other local processes."""
     return max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-
-
-class _InProcess:
-    """Reads when asked, in this process."""
-
-    def __init__(self, reader: Reader, *, pin_memory: bool) -> None:
-        self._reader = reader
-        self._pin_memory = pin_memory
-
-    def batches(self, plan: Sequence[Sequence[SampleKey]]) -> Iterator[Batch]:
-        for keys in plan:
-            batch = self._reader.read(keys)
-            yield batch.pin_memory() if self._pin_memory else batch
-
-    def close(self) -> None:
-        """Nothing to end."""

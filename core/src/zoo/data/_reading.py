@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zoo.data._cache import CachedDataset
 from zoo.data._dataset import Dataset, ResidentDataset
 from zoo.data._transforms import DrawingTransform, SampleTransform
 from zoo.errors import DataError, ZooError
@@ -17,7 +18,13 @@ from zoo.structures import Batch, Sample, SampleKey, SampleKeys
 
 
 class Reader(Protocol):
-    """Makes a batch of some keys; the same one in any process."""
+    """Makes a batch of some keys; the same one in any process.
+
+    Attributes:
+        in_memory: whether nothing is decoded.
+    """
+
+    in_memory: bool
 
     def read(self, keys: Sequence[SampleKey]) -> Batch: ...
 
@@ -38,6 +45,7 @@ class SampleReader:
         fill: Mapping[str, int] | None = None,
     ) -> None:
         self._dataset = dataset
+        self.in_memory = isinstance(dataset, CachedDataset | ResidentDataset)
         if isinstance(transform, DrawingTransform):
             transform = transform.drawing_from(dataset)
         self._transform = transform
@@ -61,6 +69,10 @@ class SampleReader:
         except Exception as error:
             name = self._dataset.describe(key.index)
             raise DataError(f"{name}: {type(error).__name__}: {error}") from error
+
+    def describe(self, index: int) -> str:
+        """Where a sample comes from."""
+        return self._dataset.describe(index)
 
     def stack(self, samples: Sequence[Sample], keys: Sequence[SampleKey]) -> Batch:
         """A batch of samples, of one size or padded to the greatest height and width."""
@@ -95,6 +107,8 @@ class ResidentReader:
         dataset: in memory.
         device: to keep its images and targets on, and give batches on; default: where they are.
     """
+
+    in_memory = True
 
     def __init__(self, dataset: ResidentDataset, *, device: torch.device | None = None) -> None:
         self._images = dataset.images.to(device)

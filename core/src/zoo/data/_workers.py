@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
@@ -21,46 +21,99 @@ import torch
 from torch.utils.data import DataLoader, get_worker_info
 from torch.utils.data._utils import signal_handling
 
-from zoo.data._reading import SampleReader
+from zoo.data._reading import Reader, SampleReader
 from zoo.errors import DataError, ZooError
 from zoo.structures import Batch, SampleKey
 
 _IDLE = -1
-_PID, _INDEX = 0, 1
+_PID, _READER, _INDEX = range(3)
 _CLOSE_TIMEOUT_S = 5.0
 _LOOK_EVERY_S = 5.0
 _ENDING_S = 0.5
 
+Request = tuple[int, Sequence[SampleKey]]
+"""The number of a reader, and what it shall make a batch of."""
+
 
 class WorkerPool:
-    """Persistent workers behind a ``DataLoader``, and the words for what happens to them.
+    """Persistent workers for all loaders that are given it, one of which reads at a time.
+
+    They start with the first batch, when the caches of all these loaders are filled, whose memory
+    they share.
 
     Args:
-        reader: makes a batch, in a worker.
-        workers: their number.
-        describe: where a sample comes from, by its index.
-        pin_memory: put batches in page-locked memory.
-        timeout_s: how long a batch may take before its workers count as hung.
+        workers: their number; default: what the machine and the data ask for.
+        timeout_s: how long a batch may take before they count as hung.
     """
 
-    def __init__(
-        self,
-        reader: SampleReader,
-        workers: int,
-        *,
-        describe: Callable[[int], str],
-        pin_memory: bool,
-        timeout_s: float,
-    ) -> None:
-        self._describe = describe
+    def __init__(self, workers: int | None = None, *, timeout_s: float = 120.0) -> None:
+        self.workers = workers
         self._timeout_s = timeout_s
-        self._plan = _PlanSampler()
-        # Each worker's process id and the sample it is at, in memory that all share.
-        self._at = torch.full((workers, 2), _IDLE, dtype=torch.int64).share_memory_()
+        self._open: list[Callable[[], Reader]] = []
+        self._readers: dict[int, SampleReader] = {}
+        self._requests = _Requests()
+        self._loader: DataLoader[Any] | None = None
+        self._turn = 0
+
+    def add(self, open_reader: Callable[[], Reader]) -> int:
+        """Serve a reader, which is opened when workers start; those that run already end.
+
+        Returns:
+            Its number.
+        """
+        self.close()
+        self._open.append(open_reader)
+        return len(self._open) - 1
+
+    def batches(
+        self, number: int, plan: Sequence[Sequence[SampleKey]], *, workers: int, pin_memory: bool
+    ) -> Iterator[Batch]:
+        """The batches of the plan, in its order.
+
+        Args:
+            number: of the reader.
+            plan: the keys of each batch.
+            workers: so many are started, unless they run already.
+            pin_memory: put batches in page-locked memory.
+
+        Raises:
+            DataError: of a sample, or a worker died or hung.
+        """
+        if self._loader is None:
+            self._loader = self._start(workers, pin_memory=pin_memory)
+        self._requests.requests = [(number, keys) for keys in plan]
         with _no_advice():
-            self._loader: DataLoader[Any] = DataLoader(
-                _WorkerSide(reader, self._at),  # type: ignore[arg-type]
-                batch_sampler=self._plan,  # type: ignore[arg-type]
+            iterator: Any = iter(self._loader)
+        _keep_silent(iterator)
+        self._turn += 1
+        turn = self._turn
+        for _ in plan:
+            if turn != self._turn:
+                raise RuntimeError("these workers were closed, or have begun to read another plan")
+            answer = self._next(iterator)
+            if isinstance(answer, ZooError):
+                raise answer
+            yield answer
+
+    def close(self) -> None:
+        """End the workers."""
+        iterator: Any = self._loader and self._loader._iterator  # noqa: SLF001  (no public way)
+        if iterator is not None:
+            iterator._shutdown_workers()  # noqa: SLF001
+        self._loader, self._readers = None, {}
+        self._turn += 1
+
+    def _start(self, workers: int, *, pin_memory: bool) -> DataLoader[Any]:
+        """Open what is read, and get ready to fork."""
+        opened = enumerate(open_reader() for open_reader in self._open)
+        self._readers = {n: reader for n, reader in opened if isinstance(reader, SampleReader)}
+        # Of each worker its process id, and number of reader and index of the sample it is at, in
+        # memory that all share.
+        self._at = torch.full((workers, 3), _IDLE, dtype=torch.int64).share_memory_()
+        with _no_advice():
+            return DataLoader(
+                _WorkerSide(self._readers, self._at),  # type: ignore[arg-type]
+                batch_sampler=self._requests,  # type: ignore[arg-type]
                 collate_fn=_as_it_is,  # type: ignore[arg-type]
                 num_workers=workers,
                 worker_init_fn=_start_worker,
@@ -69,33 +122,10 @@ class WorkerPool:
                 pin_memory=pin_memory,
                 # Starting workers draws a number, and must not move the run's random state.
                 generator=torch.Generator(),
-                timeout=min(timeout_s, _LOOK_EVERY_S),
+                timeout=min(self._timeout_s, _LOOK_EVERY_S),
                 # Fork is quick and shares the cache; workers never use CUDA.
                 multiprocessing_context="fork" if sys.platform == "linux" else None,
             )
-
-    def batches(self, plan: Sequence[Sequence[SampleKey]]) -> Iterator[Batch]:
-        """The batches of the plan, in its order.
-
-        Raises:
-            DataError: of a sample, or a worker died or hung.
-        """
-        self._plan.plan = plan
-        with _no_advice():
-            iterator: Any = iter(self._loader)
-        _keep_silent(iterator)
-        for _ in range(len(plan)):
-            answer = self._next(iterator)
-            if isinstance(answer, ZooError):
-                raise answer
-            yield answer
-
-    def close(self) -> None:
-        """End the workers."""
-        iterator = self._loader._iterator  # noqa: SLF001  (DataLoader has no public way to end)
-        if iterator is not None:
-            iterator._shutdown_workers()  # type: ignore[attr-defined]  # noqa: SLF001
-            self._loader._iterator = None  # noqa: SLF001
 
     def _next(self, iterator: Any) -> Any:
         """The next answer; looks every few seconds whether the workers still live."""
@@ -118,8 +148,8 @@ class WorkerPool:
         """Which sample the workers that died, or all that hang, were at."""
         pids = {worker.pid for worker in dead}
         at = [
-            self._describe(index)
-            for pid, index in self._at.tolist()
+            self._readers[number].describe(index)
+            for pid, number, index in self._at.tolist()
             if index != _IDLE and (not dead or pid in pids)
         ]
         where = f" while reading {' or '.join(at)}" if at else ""
@@ -142,36 +172,38 @@ class WorkerPool:
         self.close()
 
 
-class _PlanSampler:
-    """The plan of the current iteration, as a ``DataLoader`` wants it."""
+class _Requests:
+    """The requests of the current iteration, as a ``DataLoader`` wants them."""
 
-    plan: Sequence[Sequence[SampleKey]] = ()
+    requests: Sequence[Request] = ()
 
-    def __iter__(self) -> Iterator[Sequence[SampleKey]]:
-        return iter(self.plan)
+    def __iter__(self) -> Iterator[Request]:
+        return iter(self.requests)
 
     def __len__(self) -> int:
-        return len(self.plan)
+        return len(self.requests)
 
 
 class _WorkerSide:
     """What runs in a worker: notes the sample that it is at, and returns errors as values."""
 
-    def __init__(self, reader: SampleReader, at: torch.Tensor) -> None:
-        self._reader = reader
+    def __init__(self, readers: Mapping[int, SampleReader], at: torch.Tensor) -> None:
+        self._readers = readers
         self._at = at
 
-    def __getitems__(self, keys: Sequence[SampleKey]) -> Batch | ZooError:
+    def __getitems__(self, request: Request) -> Batch | ZooError:
         worker = get_worker_info()
         assert worker is not None  # noqa: S101
         place = self._at[worker.id]
         place[_PID] = os.getpid()
+        place[_READER], keys = request
+        reader = self._readers[request[0]]
         samples = []
         try:
             for key in keys:
                 place[_INDEX] = key.index
-                samples.append(self._reader.read_one(key))
-            return self._reader.stack(samples, keys)
+                samples.append(reader.read_one(key))
+            return reader.stack(samples, keys)
         except ZooError as error:
             error.__cause__ = None
             return error
