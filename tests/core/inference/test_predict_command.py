@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from zoo.data import decode_image
+from zoo.data.decoding import decode_image
 from zoo.errors import DataError
 from zoo.structures import Batch
 from zoo.tasks import ClassificationTask
