@@ -17,9 +17,9 @@ import click
 
 from zoo.cli._options import json_option
 from zoo.cli._output import print_answer, print_json
+from zoo.cores import usable_cores
 from zoo.plugins import Plugin, in_a_line
 from zoo.registry import default_registry
-from zoo.runs import usable_cores
 
 LEAST_SHARED_BYTES = 256 * 2**20
 """Loader processes hand batches over in shared memory; containers often have 64 MiB of it."""

@@ -188,7 +188,7 @@ class MachineConfig(Section):
     gpus: PositiveInt = 1
     """Processes on this machine, a GPU for each."""
     threads: PositiveInt | None = None
-    """CPU threads of each process; default: torch's own number."""
+    """CPU threads of each process, on which last digits depend; default: torch's own number."""
     deterministic: bool = False
     """Only kernels that give the same bits on every run."""
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from zoo.cache import cache_folder
+from zoo.cores import usable_cores
 from zoo.data.datasets import Dataset
 from zoo.data.loading import Loader
 from zoo.errors import DataError
@@ -26,7 +27,7 @@ from zoo.proposals._images import ImageId, as_rgb, image_ids
 from zoo.proposals._method import Method
 from zoo.proposals._proposer import Proposer, propose, rgb_of
 from zoo.proposals._recall import recall
-from zoo.runs import storage_errors, turn, usable_cores
+from zoo.runs import storage_errors, turn
 from zoo.structures import Batch, Sample, SampleKey
 
 PART_IMAGES = 16

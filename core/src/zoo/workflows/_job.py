@@ -15,6 +15,7 @@ from torch import nn
 
 from zoo.checkpoint import latest_checkpoint, step_folders
 from zoo.config import Layer, dump_config
+from zoo.cores import core_times
 from zoo.data.datasets import Source
 from zoo.data.sources import open_source
 from zoo.devices import choose_device, describe_device
@@ -36,10 +37,11 @@ from zoo.training import (
     monitored,
     seed_everything,
 )
+from zoo.workflows._crowded import crowded_line
 from zoo.workflows._duration import long_run_line, time_image
 from zoo.workflows._feed import Feed
 from zoo.workflows._model import build_planned_model
-from zoo.workflows._plan import RunPlan, overlay
+from zoo.workflows._plan import THIS_MACHINE, RunPlan, overlay
 from zoo.workflows._proposals import (
     PROPOSALS_RECORD,
     ProposalSource,
@@ -88,6 +90,7 @@ class Job:
         self._bar = bar
         self.proposals: ProposalSource | None = None
         self._stack = ExitStack()
+        self._cores_before = core_times()
 
     def start(self, output: Path | None) -> TrainResult:
         """A new run."""
@@ -97,6 +100,7 @@ class Job:
             for line in self.plan.resolved.dropped:
                 self._say(line)
             self._prepare()
+            self._say_if_crowded()
             folder = on_main(lambda: self._create_folder(output))
             if is_main():
                 self._stack.enter_context(folder.lock())
@@ -219,6 +223,18 @@ class Job:
             images=len(self.source.splits["train"]),
             registry=self.registry,
         )
+        if line is not None:
+            self._say(line)
+
+    def _say_if_crowded(self) -> None:
+        """Other programs slow threads down, to whoever did not choose their number.
+
+        Processes of one run would take each other for other programs.
+        """
+        chosen = self.plan.resolved.origins.get("machine.threads") != THIS_MACHINE
+        if chosen or self.config.machine.gpus > 1:
+            return
+        line = crowded_line(self._cores_before, self.device, cure="--set machine.threads={}")
         if line is not None:
             self._say(line)
 

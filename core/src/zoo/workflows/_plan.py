@@ -31,6 +31,9 @@ from zoo.registry import Entry, Registry
 if TYPE_CHECKING:
     from torch import Tensor
 
+THIS_MACHINE = "this machine"
+"""The origin of values that nobody chose."""
+
 
 @dataclass(frozen=True)
 class RunPlan:

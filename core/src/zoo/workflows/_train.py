@@ -16,7 +16,7 @@ from zoo.registry import Registry, default_registry
 from zoo.runs import RunFolder
 from zoo.training import Callback
 from zoo.workflows._job import Job, TrainResult
-from zoo.workflows._plan import RunPlan, check_plan, overlay, plan_run
+from zoo.workflows._plan import THIS_MACHINE, RunPlan, check_plan, overlay, plan_run
 from zoo.workflows._resume import check_changes, check_length
 
 
@@ -125,5 +125,5 @@ def on_machine(plan: RunPlan) -> RunPlan:
         "threads": machine.threads or max(1, torch.get_num_threads() // machine.gpus),
     }
     chosen = {key: value for key, value in settled.items() if value != getattr(machine, key)}
-    layer = Layer("this machine", {"machine": chosen})
+    layer = Layer(THIS_MACHINE, {"machine": chosen})
     return replace(plan, resolved=overlay(plan.resolved, layer))

@@ -8,12 +8,12 @@ from typing import Literal
 
 import torch
 
+from zoo.cores import usable_cores
 from zoo.data.datasets import Dataset, ResidentDataset
 from zoo.data.loading._cache import FREE_MEMORY_FRACTION, cache_images
 from zoo.data.loading._reading import Reader, ResidentReader, SampleReader
 from zoo.data.loading._workers import WorkerPool
 from zoo.data.transforms import SampleTransform
-from zoo.runs import usable_cores
 from zoo.structures import Batch, SampleKey
 
 
