@@ -110,6 +110,12 @@ def boxes_of(dataset: Any, index: int = 0) -> list[list[float]]:
     return boxes
 
 
+def notes_of(source: Source) -> tuple[str, ...]:
+    split = source.splits["train"]
+    assert isinstance(split, BoxedFiles)
+    return tuple(split.notes)
+
+
 def labels_of(dataset: Any, index: int = 0) -> list[int]:
     labels: list[int] = dataset.load(index).targets["labels"].tolist()
     return labels
@@ -145,13 +151,33 @@ def test_boxes_that_count_from_one_begin_a_pixel_earlier(voc: Path, opened: Open
 
 def test_boxes_that_count_from_zero_stay(voc: Path, opened: Opener) -> None:
     write(voc / "Annotations" / "2.xml", xml_of([("cat", (0, 4, 9, 9))]))
-    write(voc / "ImageSets" / "Main" / "val.txt", "0\n")
+    write(voc / "ImageSets" / "Main" / "val.txt", "2\n")
 
     source = opened(voc)
 
     assert boxes_of(source.splits["train"], 0) == [[1, 1, 10, 20]]
     assert boxes_of(source.splits["train"], 1) == [[0, 4, 9, 9]]
-    assert source.splits["train"].notes == ("boxes count pixels from 0",)  # type: ignore[attr-defined]
+    assert notes_of(source) == ("boxes count pixels from 0: 2 begin at 0, and 1 at 1",)
+
+
+def test_a_slip_among_boxes_that_count_from_one_decides_nothing(voc: Path, opened: Opener) -> None:
+    marked = [("cat", (1, 3 * row + 1, 9, 3 * row + 3)) for row in range(5)]
+    write(voc / "Annotations" / "2.xml", xml_of([*marked, ("cat", (0, 4, 9, 9))]))
+    write(voc / "ImageSets" / "Main" / "val.txt", "0\n")
+
+    source = opened(voc)
+
+    assert boxes_of(source.splits["train"], 0) == [[0, 0, 10, 20]]
+    assert boxes_of(source.splits["train"], 1)[-1] == [0, 3, 9, 9]
+    assert notes_of(source) == ("boxes count pixels from 1: 1 begin at 0, and 7 at 1",)
+
+
+def test_the_check_says_what_boxes_count_from(voc: Path) -> None:
+    write(voc / "Annotations" / "2.xml", xml_of([("cat", (0, 4, 9, 9))]))
+
+    outcome = CliRunner().invoke(data, ["check", str(voc)])
+
+    assert "boxes count pixels from 0: 1 begin at 0, and 1 at 1" in outcome.output
 
 
 def test_images_without_objects_are_good_data(voc: Path, opened: Opener) -> None:
@@ -243,6 +269,52 @@ def test_coco_beside_the_images_of_each_split_is_read(
     source = opened(tmp_path)
 
     assert (source.layout, sorted(source.splits)) == ("coco", ["train", "val"])
+
+
+def beside_images(root: Path, write_image: Write, *files: str) -> Path:
+    """A folder with some of COCO's files beside ``images/``, each of the same five images."""
+    names = [f"{number}.png" for number in range(5)]
+    for number, name in enumerate(names):
+        write_image(root / "images" / name, number, SIZE)
+    boxes = [(number, 1, [1, 1, 5, 5]) for number in range(5)]
+    for file in files:
+        write(root / file, coco_file(names, boxes, {1: "cat"}))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("files", "sizes"),
+    [
+        (["labels.json"], {"train": 4, "val": 1}),
+        (["train.json", "instances_val2017.json"], {"train": 5, "val": 5}),
+    ],
+)
+def test_coco_beside_one_folder_of_images_is_recognised(
+    tmp_path: Path, write_image: Write, opened: Opener, files: list[str], sizes: dict[str, int]
+) -> None:
+    source = opened(beside_images(tmp_path, write_image, *files))
+
+    assert source.layout == "coco"
+    assert {split: len(of) for split, of in source.splits.items()} == sizes
+
+
+def test_of_several_coco_files_the_user_is_to_name_one(
+    tmp_path: Path, write_image: Write, opened: Opener
+) -> None:
+    root = beside_images(tmp_path, write_image, "old.json", "new.json")
+
+    with pytest.raises(DataError, match=r"has new\.json, old\.json: which") as caught:
+        opened(root)
+
+    assert str(root / "new.json") in caught.value.cure
+
+
+def test_class_folders_stay_class_folders_beside_a_file_that_looks_like_coco(
+    photos: Path, opened: Opener
+) -> None:
+    write(photos / "about.json", '{"info": "photos of pets", "images": 20}')
+
+    assert opened(photos).layout == "folders"
 
 
 @pytest.mark.parametrize(

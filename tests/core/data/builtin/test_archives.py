@@ -249,8 +249,8 @@ def test_a_registered_archive_is_a_source(
 ) -> None:
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
     path = place("cifar10", tar_of(cifar_members("cifar10")))
-    (tmp_path / "cache" / "data").mkdir(parents=True)
-    path.parent.rename(tmp_path / "cache" / "data" / "cifar10")
+    (tmp_path / "cache" / "data" / "core").mkdir(parents=True)
+    path.parent.rename(tmp_path / "cache" / "data" / "core" / "cifar10")
 
     source: Source = open_source(
         "cifar10", registry=default_registry(), data=DataConfig(), message=lambda _: None

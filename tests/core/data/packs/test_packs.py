@@ -412,7 +412,7 @@ def test_a_bad_image_ends_packing_and_leaves_nothing(photos: Path) -> None:
     (photos / "cat" / "3.png").write_bytes(b"<html>")
 
     with pytest.raises(DataError, match=r"3.png is no image"):
-        pack(photos, photos.parent / "pack")
+        pack(photos, photos.parent / "new" / "deep" / "pack")
 
     assert names_in(photos.parent) == ["photos"]
 

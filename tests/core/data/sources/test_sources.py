@@ -398,8 +398,9 @@ def test_without_a_path_a_data_set_has_a_folder_of_its_own_in_the_cache(
     photos: Path, stranger: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ZOO_CACHE", str(photos.parent))
-    (photos.parent / "data").mkdir()
-    photos.rename(photos.parent / "data" / "pets")
+    own = photos.parent / "data" / "pets" / "pets"
+    own.parent.mkdir(parents=True)
+    photos.rename(own)
 
     source = stranger("pets")
 

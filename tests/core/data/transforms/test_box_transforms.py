@@ -14,7 +14,7 @@ from zoo.data.builtin import digit_boxes
 from zoo.data.loading import Loader
 from zoo.data.transforms import DrawingTransform, Transforms, box_transforms, to_own_pixels
 from zoo.data.transforms._box_stage import keep_boxes, see
-from zoo.errors import ConfigError
+from zoo.errors import ConfigError, DataError
 from zoo.randomness import uniform
 from zoo.structures import Batch, Sample, SampleKey
 
@@ -261,6 +261,22 @@ def test_the_others_of_a_joined_image_depend_on_its_key_alone(workers: int) -> N
     expected = list(whole.batches(plan))[1]
     assert torch.equal(resumed.images, expected.images)
     assert torch.equal(resumed.targets["boxes"], expected.targets["boxes"])
+
+
+def test_an_image_of_16_bits_is_never_joined_with_one_of_8() -> None:
+    wide = Sample(marked().image.to(torch.uint16), marked().targets)
+    made = transforms(mosaic=1.0).sample
+    assert isinstance(made, DrawingTransform)
+
+    with pytest.raises(DataError, match=r"listed\[0\] is uint16, but listed\[1\] is uint8"):
+        made.drawing_from(Listed(wide))(marked(), SampleKey(0, 1))
+
+
+def test_a_batch_has_no_images_of_16_bits_beside_others_of_8() -> None:
+    wide = Sample(marked(20, 20, ()).image.to(torch.uint16), marked(20, 20, ()).targets)
+
+    with pytest.raises(DataError, match=r"listed\[1\] is uint16, but listed\[0\] is uint8"):
+        batch_of(transforms(resize="none", train=False), marked(), wide)
 
 
 def test_an_evaluation_joins_nothing() -> None:

@@ -6,13 +6,16 @@
 ``a.xml`` beside ``a.jpg``                     in one folder, or in ``train``, ``val``, ``test``
 =============================================  ================================================
 
-Pascal VOC counts pixels from 1, and a box holds its last one: x1 = xmin - 1, x2 = xmax.  Where some
-box begins at 0, the data count from 0, and nothing is subtracted.
+Pascal VOC counts pixels from 1, and a box holds its last one: x1 = xmin - 1, x2 = xmax.  Other
+programs count from 0, and nothing is subtracted.  Boxes at the upper and left border tell the two
+apart, as those of an image begin at the first number: where at least as many boxes begin at 0 as at
+1, and some do, the data count from 0.  A slip or two in thousands of boxes decides nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree as ET
@@ -56,12 +59,9 @@ def read_voc(root: Path, *, channels: int) -> Mapping[str, BoxedFiles]:
     found: dict[str, list[MarkedImage]] = {}
     for split, (xml, images) in pools.items():
         found |= _read_pool(root, split, xml, images)
-    zero_based = any(
-        0 in box.corners[:2] for images in found.values() for of in images for box in of.boxes
-    )
-    if not zero_based:
+    first, note = _first_pixel(box for of in found.values() for image in of for box in image.boxes)
+    if first == 1:
         found = {split: [_from_one(image) for image in of] for split, of in found.items()}
-    note = f"boxes count pixels from {0 if zero_based else 1}"
     return boxed_splits(root, found, classes=None, channels=channels, notes=(note,))
 
 
@@ -139,6 +139,16 @@ def _box(element: ET.Element, number: int) -> MarkedBox:
         f"object {number}",
         difficult=(element.findtext("difficult") or "0").strip() == "1",
     )
+
+
+def _first_pixel(boxes: Iterable[MarkedBox]) -> tuple[int, str]:
+    """The number of the first pixel, 0 or 1, and a note that says how it is known."""
+    begins = Counter(
+        0 if 0 in box.corners[:2] else 1 for box in boxes if {0, 1} & {*box.corners[:2]}
+    )
+    first = 0 if begins[0] and begins[0] >= begins[1] else 1
+    told = f": {begins[0]} begin at 0, and {begins[1]} at 1" if begins[0] else ""
+    return first, f"boxes count pixels from {first}{told}"
 
 
 def _from_one(image: MarkedImage) -> MarkedImage:

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
+from zoo.errors import DataError
 from zoo.structures import Sample
 
 
@@ -51,6 +52,30 @@ class ResidentDataset(Dataset, Protocol):
     def targets(self) -> Mapping[str, Tensor]:
         """By name, each (n, ...)."""
         ...
+
+
+def check_one_dtype(dataset: Dataset, images: Mapping[int, Tensor]) -> None:
+    """Refuse to put images of 8 bits into one tensor with others of 16, or with floats.
+
+    Args:
+        dataset: that gave them, to name them.
+        images: by their index.
+
+    Raises:
+        DataError: naming two that differ.
+    """
+    (first, image), *others = images.items()
+    for index, other in others:
+        if other.dtype != image.dtype:
+            raise DataError(
+                f"{dataset.describe(index)} is {_word(other)}, but {dataset.describe(first)} is"
+                f" {_word(image)}",
+                "All images of a data set are to have one dtype.",
+            )
+
+
+def _word(image: Tensor) -> str:
+    return str(image.dtype).removeprefix("torch.")
 
 
 Splits = Mapping[str, Dataset]

@@ -3,8 +3,9 @@
 =============================================  ================================================
 ``annotations/instances_train2017.json``       images in ``train2017/`` or ``images/train2017/``
 ``train/_annotations.coco.json``               images beside it
-``labels.json``                                one file, which is one split; images beside it or
-                                               in ``images/`` or ``data/``
+``labels.json``                                images beside it or in ``images/`` or ``data/``;
+                                               one file is one split, and several are told apart
+                                               by the words train, val and test in their names
 =============================================  ================================================
 
 Category ids may have gaps: classes are in the order of the ids.
@@ -24,6 +25,8 @@ from zoo.data.files._search import subfolders
 from zoo.errors import DataError
 
 _LISTS = ("images", "annotations", "categories")
+_IMAGE_FOLDERS = ("images", "data")
+_SHOWN = 5
 _SNIFFED = 4096
 """Bytes in which the JSON of a split folder shows that it is COCO's."""
 
@@ -144,15 +147,32 @@ def _find_files(root: Path) -> dict[str, Path]:
         files = sorted(folder.glob("*.json"))
         instances = [file for file in files if file.stem.startswith("instances")]
         return _by_split(instances or files)
-    found = {}
-    for split, inner in split_folders(root).items():
-        files = [file for file in sorted(inner.glob("*.json")) if _looks_like_coco(file)]
-        if files:
-            found[split] = files[0]
-    return found
+    inside = {split: _coco_in(inner) for split, inner in split_folders(root).items()}
+    found = {split: files[0] for split, files in inside.items() if files}
+    return found or _by_split(_files_beside_images(root))
+
+
+def _files_beside_images(root: Path) -> list[Path]:
+    """COCO's files in the folder itself; none where other folders than of images are beside them.
+
+    Those may be class folders, and the file something about them.
+    """
+    files = _coco_in(root)
+    names = {*_IMAGE_FOLDERS, *(folder for file in files for folder in _folders_named_as(file))}
+    strange = [sub for sub in subfolders(root) if sub.name.lower() not in names]
+    return [] if strange else files
+
+
+def _coco_in(folder: Path) -> list[Path]:
+    return [file for file in sorted(folder.glob("*.json")) if _looks_like_coco(file)]
 
 
 def _by_split(files: Sequence[Path]) -> dict[str, Path]:
+    """The file of each split.
+
+    Raises:
+        DataError: two files for one split, or several of which none says its split.
+    """
     found: dict[str, Path] = {}
     for file in files:
         words = re.findall(r"[a-z]+", file.stem.lower())
@@ -167,6 +187,15 @@ def _by_split(files: Sequence[Path]) -> dict[str, Path]:
                 "Name one instead of the folder.",
             )
         found[split] = file
+    unclear = [] if found else [file for file in files if _looks_like_coco(file)]
+    if unclear:
+        names = ", ".join(file.name for file in unclear[:_SHOWN]) + ", ..." * (
+            len(unclear) > _SHOWN
+        )
+        raise DataError(
+            f"{unclear[0].parent} has {names}: which is to be read?",
+            f"Name one, as in --data {unclear[0]}",
+        )
     return found
 
 
@@ -201,9 +230,15 @@ def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
 
 def _image_folder(root: Path, file: Path, names: Sequence[str]) -> Path:
     """The first place where the first image is; where it is nowhere, beside the file."""
-    stem = file.stem.removeprefix("instances_")
+    stem, plain = _folders_named_as(file)
     places = [file.parent]
     for above in (root, root / "images"):
-        places += [above / stem, above / stem.rstrip("0123456789"), above]
+        places += [above / stem, above / plain, above]
     places += [file.parent / "images", file.parent / "data", root / "data", file.parent / stem]
     return next((of for of in places if all((of / name).is_file() for name in names)), places[0])
+
+
+def _folders_named_as(file: Path) -> tuple[str, str]:
+    """Of ``instances_train2017.json``: train2017 and train."""
+    stem = file.stem.removeprefix("instances_")
+    return stem, stem.rstrip("0123456789")

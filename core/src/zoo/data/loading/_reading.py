@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.data.datasets import Dataset, ResidentDataset
+from zoo.data.datasets import Dataset, ResidentDataset, check_one_dtype
 from zoo.data.transforms import DrawingTransform, SampleTransform
 from zoo.errors import DataError, ZooError
 from zoo.structures import Batch, Sample, SampleKey, SampleKeys
@@ -66,6 +66,8 @@ class SampleReader:
         """A batch of samples, of one size or padded to the greatest height and width."""
         if self._fill is None:
             self._check_one_size(samples, keys)
+        given = {key.index: sample.image for key, sample in zip(keys, samples, strict=True)}
+        check_one_dtype(self._dataset, given)
         images = _stack_images([sample.image for sample in samples])
         targets = {
             name: _stack(

@@ -6,7 +6,7 @@ import shutil
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -233,9 +233,9 @@ def _expected_bytes(dataset: FileDataset, packing: Packing) -> int:
 def _whole_folder(output: Path) -> Iterator[Path]:
     """A folder to write into, which becomes ``output`` at the end of the block, or nothing."""
     folder = output.with_name(f"{output.name}.partial")
-    with storage_errors(output):
+    with storage_errors(output), _new_parents(folder):
         _check_ours(folder, output)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
         with folder_lock(folder / _LOCK):
             for file in folder.iterdir():
                 if file.name != _LOCK:
@@ -249,6 +249,20 @@ def _whole_folder(output: Path) -> Iterator[Path]:
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
+
+
+@contextmanager
+def _new_parents(folder: Path) -> Iterator[None]:
+    """The folders above a new one; those that were made go again where the block fails."""
+    missing = [parent for parent in folder.parents if not parent.exists()]
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for parent in missing:
+            with suppress(OSError):  # it was not made, or something else has come into it
+                parent.rmdir()
+        raise
 
 
 def _check_output(output: Path, source: Source) -> None:

@@ -70,7 +70,7 @@ def read_dataset(
         )
     if path is not None and not exists(path) and not download:
         raise DataError(f"{path} does not exist", f"Give a path that {entry.full_name} can read.")
-    root = path or cache_folder() / "data" / entry.card.name
+    root = path or cache_folder() / "data" / entry.plugin / entry.card.name
     given = {"root": root, "download": download}
     splits: Splits = factory(**{k: v for k, v in given.items() if takes_any or k in parameters})
     return splits

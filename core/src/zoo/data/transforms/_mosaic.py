@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from zoo.data.datasets import Dataset
+from zoo.data.datasets import Dataset, check_one_dtype
 from zoo.data.transforms._box_stage import OF_OBJECTS, PROPOSED, BoxStage, resize_sample, see
 from zoo.randomness import uniform
 from zoo.structures import Sample, SampleKey
@@ -49,10 +49,13 @@ class Mosaic:
         assert self.split is not None  # noqa: S101
         draws = uniform(self.seed, "mosaic", [key], 6)[0].tolist()
         if draws[0] < self.probability:
-            others = [self.split.load(int(draw * len(self.split))) for draw in draws[3:]]
+            others = [int(draw * len(self.split)) for draw in draws[3:]]
+            parts = [sample, *map(self.split.load, others)]
+            images = [part.image for part in parts]
+            check_one_dtype(self.split, dict(zip((key.index, *others), images, strict=True)))
             low, high = _CENTRE
             centre = (low + draws[1] * (high - low), low + draws[2] * (high - low))
-            sample = join([sample, *others], centre, self.stage)
+            sample = join(parts, centre, self.stage)
         return self.stage(sample, key)
 
 
