@@ -13,7 +13,7 @@ def room(module: Sequence[str]) -> tuple[str, ...]:
     """``zoo.tasks`` for anything in it; ``zoo.data`` has rooms of its own; a plugin is one."""
     if module[0] != "zoo":
         return tuple(module[:1])
-    return tuple(module[:3] if module[1:2] == ["data"] else module[:2])
+    return tuple(module[:3] if "data" in module[1:2] else module[:2])
 
 
 def imported_names(tree: ast.AST) -> Iterator[tuple[int, list[str]]]:

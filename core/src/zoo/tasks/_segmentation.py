@@ -271,8 +271,8 @@ class SegmentationTask(Task):
         parts: dict[int, Tensor] = {}
         for rows in groups:
             height, width = sizes[rows[0]]
-            images = batch.images if len(rows) == len(batch) else batch.images[rows]
-            images = images[..., :height, :width]
+            # One by one: as an index the list would be copied to the device, and waited for.
+            images = torch.stack([batch.images[row, :, :height, :width] for row in rows])
             logits = _two_or_more(dense_logits(model, images, tiles, frame_px=frame_px))
             if len(groups) == 1:
                 return logits

@@ -125,6 +125,8 @@ class Job:
         torch.set_num_threads(machine.threads or torch.get_num_threads())
         if machine.deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            before = torch.are_deterministic_algorithms_enabled()
+            self._stack.callback(torch.use_deterministic_algorithms, before)
             torch.use_deterministic_algorithms(mode=True)
         device = choose_device(machine.device)
         self.source = open_source(
@@ -257,7 +259,10 @@ class Job:
         """Write what the run is; ``config.toml``, which makes it a run, last."""
         plugins = {p.distribution: p.version for p in (self.plan.model, self.plan.task)}
         try:
-            folder.write_json("environment.json", describe_environment(plugins=plugins))
+            environment = describe_environment(
+                plugins=plugins, device=describe_device(self.device), cuda=torch.version.cuda
+            )
+            folder.write_json("environment.json", environment)
             folder.write_json(DATA_RECORD, self.source.record())
             if self.proposals is not None:
                 folder.write_json(PROPOSALS_RECORD, hashes_of(self.fed))
@@ -279,6 +284,8 @@ class Job:
         except Exception as error:
             if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
                 raise _cannot_compile(error) from error
+            if "does not have a deterministic implementation" in str(error):
+                raise _not_deterministic(error) from error
             raise
         if is_main():
             folder.write_json("result.json", asdict(result))
@@ -359,6 +366,15 @@ def _cannot_compile(error: Exception) -> ZooError:
     return ZooError(
         f"the model cannot be compiled: {said.strip()}",
         "Train without --compile; on a CPU torch's compiler needs a C++ compiler (g++).",
+    )
+
+
+def _not_deterministic(error: Exception) -> ZooError:
+    """A kernel that the model needs gives other bits each time, which it says when it is needed."""
+    kernel = str(error).split(maxsplit=1)[0]
+    return ZooError(
+        f"--deterministic: torch has no deterministic kernel for {kernel} on this device",
+        "Train without --deterministic, on the CPU, or another model.",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Literal
 
 import torch
@@ -119,7 +120,7 @@ def copied_to(device: torch.device, batches: Iterator[Batch]) -> Iterator[Batch]
         device: the CUDA device.
         batches: in page-locked memory, or on a CUDA device already.
     """
-    stream = torch.cuda.Stream(device)
+    stream = _copy_stream(device)
     for batch in batches:
         if batch.images.is_cuda:
             yield batch
@@ -132,6 +133,12 @@ def copied_to(device: torch.device, batches: Iterator[Batch]) -> Iterator[Batch]
             # Its memory is not given to another copy before what is computed from it is done.
             tensor.record_stream(computing)
         yield copied
+
+
+@cache
+def _copy_stream(device: torch.device) -> torch.cuda.Stream:
+    """One for all epochs: memory that was taken on a stream is of no use to another."""
+    return torch.cuda.Stream(device)
 
 
 def usable_cpus() -> int:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from zoo.data.datasets import Dataset, ResidentDataset, check_one_dtype
 from zoo.data.transforms import DrawingTransform, SampleTransform
+from zoo.devices import send
 from zoo.errors import DataError, ZooError
 from zoo.structures import Batch, Sample, SampleKey, SampleKeys
 
@@ -105,8 +106,7 @@ class ResidentReader:
     def read(self, keys: Sequence[SampleKey]) -> Batch:
         """The batch of these keys."""
         indices = np.ascontiguousarray(SampleKeys.of(keys).indices)
-        # Without waiting for the steps that the device has yet to do.
-        ids = torch.from_numpy(indices).to(self._images.device, non_blocking=True)
+        ids = send(torch.from_numpy(indices), self._images.device)
         targets = {name: target.index_select(0, ids) for name, target in self._targets.items()}
         # Copies whole images; indexing by a tensor goes pixel by pixel, 15 times as slowly.
         return assemble(self._images.index_select(0, ids), targets, keys, ids=ids)
@@ -122,7 +122,8 @@ def assemble(
 ) -> Batch:
     """A batch of images; ``sizes`` are their own heights and widths where they differ."""
     columns = SampleKeys.of(keys)
-    ids = torch.from_numpy(columns.indices) if ids is None else ids
+    # Close together: what is not cannot be copied to a device while it computes.
+    ids = torch.from_numpy(np.ascontiguousarray(columns.indices)) if ids is None else ids
     rows = (
         _size_row(images.shape[-2], images.shape[-1]).expand(len(keys), 2)
         if sizes is None

@@ -18,6 +18,7 @@ from torch.nn import functional
 from zoo.cards import InputSpec
 from zoo.data.transforms._mixing import mix_pairs
 from zoo.data.transforms._rectangles import boxes_to_masks
+from zoo.devices import send
 from zoo.errors import DataError
 from zoo.randomness import uniform
 from zoo.structures import IGNORED, Batch
@@ -150,7 +151,7 @@ def to_channels(images: Tensor, channels: int) -> Tensor:
     if present == channels or (present == 1 and channels == 3):
         return images
     if present == 3 and channels == 1:
-        weights = torch.tensor(_LUMA).to(images, non_blocking=True).reshape(3, 1, 1)
+        weights = send(torch.tensor(_LUMA), images.device, images.dtype).reshape(3, 1, 1)
         return (images * weights).sum(1, keepdim=True)
     raise DataError(
         f"the images have {present} channels, and the model wants {channels}",
@@ -189,7 +190,7 @@ def light_images(images: Tensor, draws: NDArray[np.float64], deviation: float) -
     normal = np.sqrt(-2 * np.log1p(-draws[:, :3])) * np.cos(2 * np.pi * draws[:, 3:])
     along = 255 * deviation * normal * np.array(_COLOUR_DEVIATIONS)
     noise = along @ np.array(_PRINCIPAL_COLOURS).T
-    return images + torch.from_numpy(noise).to(images, non_blocking=True)[:, :, None, None]
+    return images + send(torch.from_numpy(noise), images.device, images.dtype)[:, :, None, None]
 
 
 def jitter_images(images: Tensor, draws: NDArray[np.float64], strength: float) -> Tensor:
@@ -200,7 +201,8 @@ def jitter_images(images: Tensor, draws: NDArray[np.float64], strength: float) -
         draws: (b, 3) in [0, 1).
         strength: factors lie within 1 - strength and 1 + strength.
     """
-    factors = torch.from_numpy(1 + strength * (2 * draws - 1)).to(images, non_blocking=True)
+    wanted = torch.from_numpy(1 + strength * (2 * draws - 1))
+    factors = send(wanted, images.device, images.dtype)
     brightness, contrast, saturation = factors[:, :, None, None, None].unbind(1)
     images = images * brightness
     images = torch.lerp(images.mean((1, 2, 3), keepdim=True), images, contrast)
@@ -223,14 +225,14 @@ def shift_images(images: Tensor, offsets: NDArray[np.int64], fill: int = 0) -> T
         return images
     padded = functional.pad(images, (margin, margin, margin, margin), value=fill)
     windows = padded.unfold(2, height, 1).unfold(3, width, 1)
-    starts = torch.from_numpy(margin - offsets).to(images.device, non_blocking=True)
+    starts = send(torch.from_numpy(margin - offsets), images.device)
     which = torch.arange(len(images), device=images.device)
     return windows[which, :, starts[:, 0], starts[:, 1]]
 
 
 def flip_images(images: Tensor, flipped: NDArray[np.bool_], dim: int = -1) -> Tensor:
     """Mirror those images left to right, or top to bottom: (b, c, h, w) with (b,)."""
-    which = torch.from_numpy(flipped).to(images.device, non_blocking=True)
+    which = send(torch.from_numpy(flipped), images.device)
     return torch.where(which[:, None, None, None], images.flip(dim), images)
 
 

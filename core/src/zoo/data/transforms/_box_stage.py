@@ -16,6 +16,7 @@ from torch import Tensor
 from zoo.cards import InputSpec
 from zoo.data.transforms._batch_stage import BatchStage, jitter_images
 from zoo.data.transforms._sample_stage import cut, resize
+from zoo.devices import send
 from zoo.randomness import uniform
 from zoo.structures import Batch, Sample, SampleKey
 
@@ -120,7 +121,7 @@ class BoxBatchStage:
 
     def __call__(self, batch: Batch) -> Batch:
         images = self._normalise(batch).images
-        sizes = batch.sizes.to(images.device, non_blocking=True)
+        sizes = send(batch.sizes, images.device)
         padded = list(images.shape[-2:])
         if any(size != padded for size in batch.sizes.tolist()):
             rows = torch.arange(images.shape[-2], device=images.device) < sizes[:, :1]

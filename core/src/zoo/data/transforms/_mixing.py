@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from zoo.data.transforms._rectangles import boxes_to_masks
+from zoo.devices import send
 from zoo.randomness import uniform
 from zoo.structures import Batch
 
@@ -48,9 +49,9 @@ def mix_pairs(batch: Batch, seed: int, *, mixup: float, cutmix: float) -> Batch:
         own[-1], boxes[-1] = 1.0, 0
     own = np.repeat(own, 2)[: len(batch)]
     device = batch.images.device
-    weight = torch.from_numpy(own.astype(np.float32)).to(device, non_blocking=True)
+    weight = send(torch.from_numpy(own.astype(np.float32)), device)
     labels = batch.targets["labels"]
-    partner = _partners(len(batch)).to(device, non_blocking=True)
+    partner = send(_partners(len(batch)), device)
     targets = {
         **batch.targets,
         "mixed_labels": labels[partner],
@@ -105,4 +106,4 @@ def _partners(length: int) -> torch.Tensor:
 
 
 def _column(values: NDArray[np.float32], device: torch.device) -> torch.Tensor:
-    return torch.from_numpy(values).reshape(-1, 1, 1, 1).to(device, non_blocking=True)
+    return send(torch.from_numpy(values).reshape(-1, 1, 1, 1), device)

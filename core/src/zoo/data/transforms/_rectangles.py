@@ -7,10 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from zoo.devices import send
+
 
 def boxes_to_masks(boxes: NDArray[np.float64], images: Tensor) -> Tensor:
     """(b, 4) top, left, height, width to (b, 1, h, w) bool, true inside."""
-    edges = torch.from_numpy(boxes.astype(np.int64)).to(images.device, non_blocking=True)
+    edges = send(torch.from_numpy(boxes.astype(np.int64)), images.device)
     top, left, box_height, box_width = edges[:, :, None].unbind(1)
     rows = torch.arange(images.shape[-2], device=images.device)
     columns = torch.arange(images.shape[-1], device=images.device)
