@@ -22,6 +22,7 @@ names_resnet = pytest.mark.skipif(find_spec("zoo_resnet") is None, reason="an ex
         "zoo.runs._storage",
         "zoo.structures._tiling",
         "zoo.tasks._drawing",
+        "zoo.wording",
     ],
 )
 def test_the_examples_of_a_module_hold(name):

@@ -20,6 +20,7 @@ from zoo.errors import DataError, ZooError
 from zoo.memory import MicroBatchSize
 from zoo.models import fold_batch_norms
 from zoo.structures import SampleKey
+from zoo.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -198,8 +199,9 @@ def _check_each_once(seen: Tensor, dataset: Dataset, split: str) -> None:
     if bool((seen == 1).all()):
         return
     wrong = [int(index) for index in (seen != 1).nonzero().flatten()[:3]]
-    counts = ", ".join(f"{dataset.describe(i)} {int(seen[i])} times" for i in wrong)
+    counts = ", ".join(f"{dataset.describe(i)} {counted(int(seen[i]), 'time')}" for i in wrong)
     raise ZooError(
-        f"the evaluation of {split!r} counted {int(seen.sum())} images of {len(dataset)}: {counts}",
+        f"the evaluation of {split!r} counted {int(seen.sum())} of"
+        f" {counted(len(dataset), 'image')}: {counts}",
         "Every image must be counted once; the plans of all processes must add up to the split.",
     )

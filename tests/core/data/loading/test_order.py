@@ -110,9 +110,9 @@ def test_pairs_stay_whole(length: int, batch_size: int, world: int) -> None:
 @pytest.mark.parametrize(
     ("length", "batch_size", "world", "cause"),
     [
-        (1, 8, 1, "1 training images are too few for one process"),
-        (3, 8, 2, "3 training images are too few for 2 processes"),
-        (100, 1, 1, "a batch size of 1 is too small for one process"),
+        (1, 8, 1, "1 training image cannot serve 1 process"),
+        (3, 8, 2, "3 training images cannot serve 2 processes"),
+        (100, 1, 1, "a batch size of 1 is too small for 1 process"),
         (100, 7, 4, "a batch size of 7 is too small for 4 processes"),
     ],
 )

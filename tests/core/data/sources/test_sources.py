@@ -289,7 +289,7 @@ def test_one_class_is_too_few_and_an_inner_folder_is_suggested(
         (["a/x.txt", "b/x.txt"], "no images in class folders", "Looked for folder/class"),
         (["a/1.png", "b/x.txt"], "no images in .*/b", "remove the folder"),
         (["a/1.png"], "only one class, 'a'", "folder of its own"),
-        (["train/1.png", "val/1.png"], "no images in class folders", "lie in no class folder"),
+        (["train/1.png", "val/1.png"], "no images in class folders", "in no class folder"),
         (["train/a/1.png", "train/b/1.png", "val/1.png"], "val has no images", "no class folder"),
         (["val/a/1.png", "valid/a/1.png"], "both the val split", "Rename one"),
         (["data.csv"], "not recognised", "Did you mean .*data.csv"),

@@ -16,6 +16,7 @@ from zoo.data.boxes._boxed_files import BoxedFiles
 from zoo.data.boxes._faults import MarkedBox, MarkedImage, boxed_splits, stated_size, to_number
 from zoo.data.files import SPLIT_NAMES
 from zoo.errors import DataError
+from zoo.wording import counted
 
 _CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"))
 _PLAIN = ("path", "x1", "y1", "x2", "y2", "label")
@@ -52,7 +53,8 @@ def read_boxed_csv(
     for line, cells in rows:
         if len(cells) <= max(columns.values()):
             raise DataError(
-                f"{path}, line {line} has {len(cells)} cells; {max(columns.values()) + 1} needed"
+                f"{path}, line {line} has {counted(len(cells), 'cell')};"
+                f" {max(columns.values()) + 1} needed"
             )
         row = {name: cells[at].strip() for name, at in columns.items()}
         name, split = row["path"].replace("\\", "/"), _split(path, line, row)

@@ -18,6 +18,7 @@ from zoo.data.boxes._boxed_files import BoxedFiles
 from zoo.data.boxes._faults import Corners, MarkedBox, MarkedImage, boxed_splits, to_number
 from zoo.data.files import SPLIT_NAMES, filled_lines, find_images, split_folders, subfolders
 from zoo.errors import DataError
+from zoo.wording import counted
 
 YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _CLASS_LISTS = ("classes.txt", "obj.names", "labels/classes.txt")
@@ -166,7 +167,9 @@ def _box(words: Sequence[str], line: int, names: Mapping[int, str]) -> MarkedBox
     label = names.get(int(number), "") if number.is_integer() else ""
     if not names and number.is_integer() and number >= 0:
         label = str(int(number))
-    fault = "" if label else f"class {words[0]} is not among the {len(names)} classes"
+    fault = (
+        "" if label else f"class {words[0]} is not in the list of {counted(len(names), 'class')}"
+    )
     polygon = len(numbers) >= 6 and len(numbers) % 2 == 0
     corners: Corners = (math.nan,) * 4
     if len(words) == _BOX:
@@ -176,5 +179,5 @@ def _box(words: Sequence[str], line: int, names: Mapping[int, str]) -> MarkedBox
         across, down = numbers[0::2], numbers[1::2]
         corners = (min(across), min(down), max(across), max(down))
     else:
-        fault = f"{len(words)} numbers; a box has {_BOX}: class, x, y, width, height"
+        fault = f"{counted(len(words), 'number')}; a box has {_BOX}: class, x, y, width, height"
     return MarkedBox(corners, label, f"line {line}", fault=fault)

@@ -13,6 +13,7 @@ from zoo.data.datasets import ImageFiles
 from zoo.data.decoding import split_page
 from zoo.data.files._search import find_images, natural_key, subfolders
 from zoo.errors import DataError
+from zoo.wording import counted
 
 SPLIT_NAMES = {
     "train": "train",
@@ -152,8 +153,8 @@ def _explain(folder: Path) -> str:
     loose = find_images(folder)
     if loose and not any("/" in name for name in loose):
         return (
-            f"Its {len(loose)} images lie in no class folder: put each class into a folder of its"
-            " own, or list them in a CSV file of path and label."
+            f"It holds {counted(len(loose), 'image')} in no class folder: put each class into a"
+            " folder of its own, or list them in a CSV file of path and label."
         )
     return "Looked for folder/class/image.jpg (and .png, .webp, .tif, ...), hidden ones left out."
 

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from zoo.errors import DataError
 from zoo.randomness import hash_words
 from zoo.structures import SampleKeys
+from zoo.wording import counted
 
 Numbers = NDArray[np.int64]
 
@@ -136,17 +137,17 @@ def evaluation_batches(length: int, *, batch_size: int, rank: int = 0, world: in
 
 
 def _check_sizes(length: int, batch_size: int, least: int, world: int) -> None:
-    processes = "one process" if world == 1 else f"{world} processes"
+    processes = counted(world, "process")
     if length < least:
         raise DataError(
-            f"{length} training images are too few for {processes}: each needs"
+            f"{counted(length, 'training image')} cannot serve {processes}: each needs"
             f" {least // world} in every batch",
             "Add images, or use fewer processes.",
         )
     if batch_size < least:
         raise DataError(
             f"a batch size of {batch_size} is too small for {processes}: each needs"
-            f" {least // world} images in every batch",
+            f" {counted(least // world, 'image')} in every batch",
             f"Use a batch size of at least {least}.",
         )
 

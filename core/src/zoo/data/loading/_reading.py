@@ -15,6 +15,7 @@ from zoo.data.transforms import DrawingTransform, SampleTransform
 from zoo.devices import send
 from zoo.errors import DataError, ZooError
 from zoo.structures import Batch, Sample, SampleKey, SampleKeys
+from zoo.wording import counted
 
 
 class Reader(Protocol):
@@ -158,4 +159,4 @@ def _size_row(height: int, width: int) -> Tensor:
 
 def _size(image: Tensor) -> str:
     channels, height, width = image.shape
-    return f"{width}x{height} px with {channels} channels"
+    return f"{width}x{height} px with {counted(channels, 'channel')}"

@@ -20,6 +20,7 @@ from zoo.data.files import SPLIT_NAMES, loose_images
 from zoo.data.masks._folders import Pairs, masked_splits
 from zoo.data.masks._masked_files import MaskedFiles
 from zoo.errors import DataError
+from zoo.wording import counted
 
 _IMAGES, _MASKS = "images", "masks"
 _WORDS = {
@@ -96,7 +97,8 @@ def _pair_pages(root: Path, images: str, masks: str) -> Pairs:
     counts: Mapping[str, int] = {name: count_pages(root / name) for name in (images, masks)}
     if counts[images] != counts[masks]:
         raise DataError(
-            f"{root / images} has {counts[images]} pages, and {masks} has {counts[masks]}",
+            f"{root / images} has {counted(counts[images], 'page')}, and {masks} has"
+            f" {counts[masks]}",
             "Write a page of masks for each page of images; or is one of the files cut off?",
         )
     return Pairs(

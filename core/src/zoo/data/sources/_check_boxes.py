@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from zoo.data.boxes import BoxedFiles
 from zoo.data.datasets import Dataset, ResidentBoxes
+from zoo.wording import counted
 
 _TINY_PX = 2
 """Side of a square that hardly anybody marks on purpose."""
@@ -66,8 +67,7 @@ def box_notes(splits: Mapping[str, Dataset], counts: Mapping[str, BoxCounts]) ->
     notes = list(dict.fromkeys(note for dataset in boxed for note in dataset.notes))
     for split, count in counts.items():
         if count.empty_images:
-            images = "image" if count.empty_images == 1 else "images"
-            notes.append(f"{split} has {count.empty_images} {images} without boxes")
+            notes.append(f"{split} has {counted(count.empty_images, 'image')} without boxes")
         if count.repeated:
             boxes = "box" if count.repeated == 1 else "boxes"
             notes.append(f"{split} has {count.repeated} {boxes} twice on the same image")

@@ -15,6 +15,7 @@ from zoo.data.decoding import split_page
 from zoo.data.files import SPLIT_NAMES, natural_key, size_bytes
 from zoo.data.masks import Pairs, masked_splits
 from zoo.errors import DataError
+from zoo.wording import counted
 
 _PATH_HEADERS = ("path", "file", "filename", "file_name", "filepath", "image", "image_path", "img")
 _LABEL_HEADERS = ("label", "class", "target", "category", "class_name")
@@ -79,7 +80,7 @@ def _labelled_splits(
     classes = tuple(sorted(set(training), key=natural_key))
     if len(classes) < 2:
         raise DataError(
-            f"{path} has {len(classes)} class{'es' * (not classes)} to train on"
+            f"{path} has {counted(len(classes), 'class')} to train on"
             f"{''.join(f', {name!r}' for name in classes)}; two are needed",
             "The columns are path, label and, if you like, split.",
         )

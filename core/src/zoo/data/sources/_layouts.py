@@ -18,6 +18,7 @@ from zoo.data.masks import (
 from zoo.data.packs import holds_pack, read_pack
 from zoo.data.sources._csv import read_csv
 from zoo.errors import DataError
+from zoo.wording import counted
 
 LAYOUTS: dict[str, Callable[..., Mapping[str, FileDataset]]] = {
     "folders": read_folders,
@@ -69,7 +70,7 @@ def recognise(path: Path) -> str:
     loose = find_images(path)
     raise DataError(
         f"the layout of {path} is not recognised: it has no class folders"
-        + (f", and {len(loose)} images in no folder" if loose else ""),
+        + (f", and {counted(len(loose), 'image')} in no folder" if loose else ""),
         "Looked for train/CLASS/*.jpg with val, valid, validation or test beside train, for"
         " CLASS/*.jpg, for images/ with masks/, for images.tif with masks.tif, for boxes as of"
         " COCO, Pascal VOC and YOLO, and for a .csv file."

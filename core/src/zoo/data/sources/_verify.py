@@ -10,6 +10,7 @@ from typing import Any, Literal
 from zoo.data.boxes import BoxedFiles
 from zoo.data.datasets import FileDataset, Splits
 from zoo.errors import DataError
+from zoo.wording import counted
 
 _NAMED = 5
 
@@ -19,7 +20,7 @@ def leave_out_bad_images(
 ) -> tuple[Splits, dict[str, str]]:
     """The splits without the files that cannot be decoded, and what is wrong with those."""
     total = sum(len(dataset) for dataset in splits.values())
-    message(f"Decoding {total} images once, to leave out those that are damaged.")
+    message(f"Decoding {counted(total, 'image')} once, to leave out those that are damaged.")
     kept: dict[str, object] = {}
     bad: dict[str, str] = {}
     for split, dataset in splits.items():
@@ -33,7 +34,7 @@ def leave_out_bad_images(
     if bad:
         named = "\n".join(f"  {fault}" for fault in list(bad.values())[:_NAMED])
         more = f"\n  and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
-        message(f"Left out {len(bad)} of {total} images:\n{named}{more}")
+        message(f"Left out {len(bad)} of {counted(total, 'image')}:\n{named}{more}")
     return kept, bad  # type: ignore[return-value]
 
 
@@ -89,7 +90,9 @@ def check_images_are_there(splits: Splits) -> None:
     boxed = [dataset for dataset in splits.values() if isinstance(dataset, BoxedFiles)]
     missing = [cause for dataset in boxed for cause in dataset.unreadable.values()]
     if missing:
-        more = f"; and {len(missing) - _NAMED} more images" if len(missing) > _NAMED else ""
+        more = (
+            f"; and {counted(len(missing) - _NAMED, 'more image')}" if len(missing) > _NAMED else ""
+        )
         raise DataError(
             "; ".join(missing[:_NAMED]) + more,
             "Check the paths, or leave bad images out with --on-bad-image skip.",

@@ -22,6 +22,7 @@ from zoo.devices import send
 from zoo.errors import DataError
 from zoo.randomness import uniform
 from zoo.structures import IGNORED, Batch
+from zoo.wording import counted
 
 _ERASE_ATTEMPTS = 10
 _ERASE_AREA = (0.02, 1 / 3)
@@ -154,7 +155,7 @@ def to_channels(images: Tensor, channels: int) -> Tensor:
         weights = send(torch.tensor(_LUMA), images.device, images.dtype).reshape(3, 1, 1)
         return (images * weights).sum(1, keepdim=True)
     raise DataError(
-        f"the images have {present} channels, and the model wants {channels}",
+        f"the images have {counted(present, 'channel')}, and the model wants {channels}",
         f"Set model.in_channels to {present}, or use other images.",
     )
 
