@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from zoo.data import decode_image
+from zoo.data.decoding import decode_image
 from zoo.errors import DataError
 from zoo.structures import Batch
 from zoo.tasks import ClassificationTask
@@ -199,14 +199,14 @@ def test_bad_images_can_be_skipped_and_are_counted(tiny_run: Path, album: Path, 
     assert code == 0
     assert len(document["images"]) == 4
     assert [skipped["path"] for skipped in document["skipped"]] == [str(album / "bad.png")]
-    assert "1 of 5 images were skipped" in err
+    assert "skipped 1 of 5 images" in err
 
 
 def test_nothing_but_bad_images_is_an_error(tiny_run: Path, album: Path, zoo: Zoo) -> None:
     code, out, err = zoo("predict", tiny_run, album / "notes.txt", "--on-bad-image", "skip")
 
     assert (code, out) == (2, "")
-    assert "none of 1 images could be read" in err
+    assert "no image could be read (of 1)" in err
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from zoo.cli._options import json_option, model_options, proposals_option, task_
 from zoo.cli._output import print_answer, print_json, print_message
 from zoo.cli._progress import progress_bar
 from zoo.errors import DataError
+from zoo.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,15 +107,16 @@ def predict(  # noqa: PLR0913  (its options)
     if json_:
         print_json(_as_document(predictor, found))
     if save is not None:
-        print_message(f"{sum(len(p.pictures) for p in found)} pictures are in {save}")
+        pictures = sum(len(p.pictures) for p in found)
+        print_message(f"wrote {counted(pictures, 'picture')} to {save}")
 
 
 def _check_any(found: Sequence[Prediction]) -> None:
     skipped = sum(bool(prediction.fault) for prediction in found)
     if skipped == len(found):
-        raise DataError(f"none of {skipped} images could be read")
+        raise DataError(f"no image could be read (of {skipped})")
     if skipped:
-        print_message(f"{skipped} of {len(found)} images were skipped")
+        print_message(f"skipped {skipped} of {counted(len(found), 'image')}")
 
 
 def _as_document(predictor: Predictor, found: Sequence[Prediction]) -> dict[str, Any]:

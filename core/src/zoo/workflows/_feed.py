@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from zoo.data import Dataset, Loader, Source, epoch_batches, evaluation_batches
+from zoo.data.datasets import Dataset, Source
+from zoo.data.loading import Loader, epoch_batches, evaluation_batches
 from zoo.distributed import rank, world_size
 from zoo.errors import ConfigError
 from zoo.evaluation import evaluate

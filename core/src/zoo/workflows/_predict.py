@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from PIL import Image
 
-from zoo.data import decode_image
+from zoo.data.decoding import decode_image
 from zoo.errors import DataError
 from zoo.runs import storage_errors, write_new_file
 

@@ -1,0 +1,14 @@
+"""From the words of ``--data`` to verified splits, whatever their layout."""
+
+from zoo.data.sources._check import SourceCheck, check_source
+from zoo.data.sources._named import find_dataset, read_dataset
+from zoo.data.sources._open import open_source
+
+__all__ = [
+    "SourceCheck",
+    "check_source",
+    "find_dataset",
+    "open_source",
+    "read_dataset",
+    "settle_boxes",
+]
