@@ -17,7 +17,7 @@ names_resnet = pytest.mark.skipif(find_spec("zoo_resnet") is None, reason="an ex
         pytest.param("zoo.registry", marks=names_resnet),
         "zoo.cli._output",
         "zoo.config._layers",
-        "zoo.data._files",
+        "zoo.data.files._search",
         "zoo.distributions._listing",
         "zoo.runs._storage",
         "zoo.structures._tiling",

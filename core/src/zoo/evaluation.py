@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from zoo.data import Dataset, Transforms
+    from zoo.data.datasets import Dataset
+    from zoo.data.transforms import Transforms
     from zoo.metrics import Metric
     from zoo.structures import Batch, LossSum, Step
     from zoo.tasks import Task
@@ -37,7 +38,7 @@ Plan = Sequence[Sequence[SampleKey]]
 
 
 class BatchSource(Protocol):
-    """What gives the batches of a plan; ``zoo.data.Loader`` is one."""
+    """What gives the batches of a plan; ``zoo.data.loading.Loader`` is one."""
 
     def batches(self, plan: Plan) -> Iterable[Batch]:
         """The batches, in the order of the plan."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo import evaluation
-from zoo.data import Transforms
+from zoo.data.transforms import Transforms
 from zoo.errors import DataError, ZooError
 from zoo.evaluation import Plan, evaluate
 from zoo.metrics import ClassScores, _metric

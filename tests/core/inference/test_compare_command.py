@@ -196,7 +196,7 @@ def test_all_are_scored_on_other_data_when_these_are_named(
 def with_record_of_data(run: Path, **changes: object) -> None:
     """Write what a run that was trained on its data has kept of them."""
     from zoo.config import DataConfig
-    from zoo.data import open_source
+    from zoo.data.sources import open_source
 
     source = open_source(
         str(run.parent / "photos"),

@@ -10,7 +10,8 @@ import torch
 from PIL import Image, TiffImagePlugin
 from torch import nn
 
-from zoo.data import ImageAlone, decode_image
+from zoo.data.decoding import decode_image
+from zoo.data.sources import ImageAlone
 from zoo.errors import DataError
 from zoo.structures import Batch
 from zoo.tasks import ClassificationTask

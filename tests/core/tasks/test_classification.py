@@ -10,7 +10,7 @@ from PIL import Image
 
 from zoo.cards import InputSpec
 from zoo.config import check_options
-from zoo.data import image_transforms
+from zoo.data.transforms import image_transforms
 from zoo.errors import ConfigError, DataError
 from zoo.structures import Batch, Sample, SampleKey
 from zoo.tasks import ClassificationTask

@@ -19,7 +19,8 @@ from zoo.wording import counted
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from zoo.data import PackResult, SourceCheck
+    from zoo.data.packs import PackResult
+    from zoo.data.sources import SourceCheck
 
 _SHOWN = 20
 """Files, groups or classes that are listed; the rest is counted, and in ``--json``."""
@@ -105,7 +106,7 @@ def pack(
     SOURCE is as for check; its files stay as they are. The folder is then a SOURCE itself, whose
     splits are those that SOURCE would have. It appears when it is whole.
     """
-    from zoo.data import Packing
+    from zoo.data.packs import Packing
     from zoo.workflows import pack_data
 
     names = ("image_format", "size_px", "quality")

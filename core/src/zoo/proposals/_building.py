@@ -19,7 +19,8 @@ import torch
 
 from zoo.cache import cache_folder
 from zoo.cores import usable_cores
-from zoo.data import Dataset, Loader
+from zoo.data.datasets import Dataset
+from zoo.data.loading import Loader
 from zoo.errors import DataError
 from zoo.proposals._artefact import Proposals, read_proposals, save_proposals
 from zoo.proposals._images import ImageId, as_rgb, image_ids

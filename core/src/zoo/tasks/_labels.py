@@ -11,7 +11,7 @@ from zoo.wording import counted
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from zoo.data import Dataset
+    from zoo.data.datasets import Dataset
 
 _IMBALANCED = 3.0
 """How many times rarer a class must be than the most frequent one to be worth a word."""

@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from zoo.cards import ModelCard
 from zoo.config import Layer
-from zoo.data import Loader, Source
+from zoo.data.datasets import Source
+from zoo.data.loading import Loader
 from zoo.devices import autocast
 from zoo.errors import ConfigError, UsageError
 from zoo.evaluation import evaluating

@@ -16,7 +16,8 @@ from torch import nn
 from zoo.checkpoint import latest_checkpoint, step_folders
 from zoo.config import Layer, dump_config
 from zoo.cores import core_times
-from zoo.data import Source, open_source
+from zoo.data.datasets import Source
+from zoo.data.sources import open_source
 from zoo.devices import choose_device, describe_device
 from zoo.distributed import is_main, is_main_process, on_main, process_group, rank
 from zoo.errors import ConfigError, StoppedError, UnknownNameError, ZooError

@@ -41,7 +41,7 @@ class RunPlan:
 
     Attributes:
         resolved: the config, and where each value came from.
-        source: of the data, as ``zoo.data.open_source`` takes it.
+        source: of the data, as ``zoo.data.sources.open_source`` takes it.
         backbone: that the model is built on, where it is one of the registry.
         model_options, task_options, transforms, callbacks: in the types that factories ask for.
     """
@@ -277,7 +277,7 @@ def _dataset_layers(source: str, model: Entry, task: Entry, registry: Registry) 
 
     Its size of images is nothing to a model that takes one size alone.
     """
-    from zoo.data import find_dataset
+    from zoo.data.sources import find_dataset
 
     named = find_dataset(source, registry)
     if named is None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from PIL import Image
 
-from zoo.data import ImageAlone, images_at
+from zoo.data.sources import ImageAlone, images_at
 from zoo.errors import DataError
 from zoo.runs import storage_errors, write_new_file
 from zoo.workflows._nobody import to_nobody

@@ -7,7 +7,8 @@ from contextlib import closing, nullcontext
 import torch
 from torch import nn
 
-from zoo.data import Loader, Source, epoch_batches
+from zoo.data.datasets import Source
+from zoo.data.loading import Loader, epoch_batches
 from zoo.errors import ConfigError, ZooError
 from zoo.memory import is_out_of_memory, out_of_memory
 from zoo.plugins import in_a_line, modules_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from zoo.config import Layer
-from zoo.data import Source
+from zoo.data.datasets import Source
 from zoo.errors import ConfigError, DataError
 from zoo.runs import RunFolder
 from zoo.training import depends_on_length

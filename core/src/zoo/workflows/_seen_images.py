@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from zoo.data import Source
+from zoo.data.datasets import Source
 from zoo.runs import RunFolder
 from zoo.wording import counted
 from zoo.workflows._resume import DATA_RECORD

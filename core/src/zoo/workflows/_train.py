@@ -11,7 +11,7 @@ import torch
 
 from zoo.cards import DatasetCard
 from zoo.config import Layer, load_config
-from zoo.data import find_dataset, open_source
+from zoo.data.sources import find_dataset, open_source
 from zoo.devices import check_processes, choose_device, choose_precision
 from zoo.proposals import Bar
 from zoo.registry import Registry, default_registry
