@@ -288,6 +288,9 @@ def _problems(
         shown = ", ".join(unused[:_NAMED]) + (", ..." if len(unused) > _NAMED else "")
         problems.append(f"{_count(len(unused), 'mask')} without an image: {shown}")
     absent = [name for name, count in splits["train"].classes.items() if count == 0]
+    if splits["train"].boxes:  # lists of categories are often longer than what is marked
+        held_out = [check.classes for split, check in splits.items() if split != "train"]
+        absent = [name for name in absent if any(classes[name] for classes in held_out)]
     if absent:
         problems.append(f"no training images of {', '.join(absent)}")
     return problems
@@ -306,7 +309,7 @@ def _notes(
             listed = ", ".join(f"{n} of {mode}" for mode, n in odd.items())
             notes.append(f"{split} has unusual modes: {listed}")
         missing = [name for name, count in check.classes.items() if count == 0]
-        if missing and split != "train":
+        if missing and (split != "train" or check.boxes):
             notes.append(f"{split} has no images of {', '.join(missing)}")
     counts = splits["train"].classes
     if not counts or any(splits["train"].pixels.values()):

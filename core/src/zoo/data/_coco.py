@@ -5,6 +5,8 @@
 ``train/_annotations.coco.json``               images beside it
 ``labels.json``                                one file, which is one split; images beside it or
                                                in ``images/`` or ``data/``
+``train.json``, ``val.json``                   a file for each split; images as those of one file,
+                                               or in ``train/`` and ``val/``
 =============================================  ================================================
 
 Category ids may have gaps: classes are in the order of the ids.
@@ -25,7 +27,8 @@ from zoo.errors import DataError
 
 _LISTS = ("images", "annotations", "categories")
 _SNIFFED = 4096
-"""Bytes in which the JSON of a split folder shows that it is COCO's."""
+"""Bytes in which a JSON file shows that it is COCO's."""
+_IMAGE_FOLDERS = ("images", "data")
 
 
 @dataclass(frozen=True)
@@ -85,13 +88,16 @@ class CocoFile:
         images = self.content["images"]
         found: dict[Any, list[tuple[str, Mapping[str, Any]]]] = {}
         for number, image in enumerate(images):
-            if not isinstance(image, dict) or "id" not in image or "file_name" not in image:
+            if not isinstance(image, dict) or "id" not in image or not image.get("file_name"):
                 raise DataError(f"{self.path}, image {number} has no id and file_name")
-            if image["id"] in found:
-                raise DataError(f"{self.path}, image {number}: id {image['id']} is there twice")
-            found[image["id"]] = []
+            key = identity(image["id"])
+            if key in found:
+                raise DataError(f"{self.path}, image {number}: id {key} is there twice")
+            found[key] = []
         for number, annotation in enumerate(self.content["annotations"]):
-            owner = annotation.get("image_id") if isinstance(annotation, dict) else None
+            if not isinstance(annotation, dict):
+                raise DataError(f"{self.path}, annotation {number} is {annotation!r}")
+            owner = identity(annotation.get("image_id"))
             if owner not in found:
                 raise DataError(
                     f"{self.path}, annotation {number} is of image {owner}, which is not among"
@@ -99,12 +105,21 @@ class CocoFile:
                     "Remove it, or add the image.",
                 )
             found[owner].append((f"annotation {number} (id {annotation.get('id')})", annotation))
-        folder = _image_folder(self.root, self.path, [of["file_name"] for of in images[:1]])
+        folder = _image_folder(self.root, self.path, [_file_name(of) for of in images[:1]])
         for image in images:
-            path = folder / image["file_name"]
+            path = folder / _file_name(image)
             inside = path.is_relative_to(self.root)
             name = path.relative_to(self.root).as_posix() if inside else str(path)
-            yield CocoImage(name, _size(image), found[image["id"]])
+            yield CocoImage(name, _size(image), found[identity(image["id"])])
+
+
+def identity(value: object) -> object:
+    """An id as one file means it: exporters write 7, 7.0 and "7"."""
+    if isinstance(value, str):
+        return int(value) if value.isdecimal() and str(int(value)) == value else value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) else str(value)
 
 
 def holds_coco(root: Path) -> bool:
@@ -122,7 +137,8 @@ def read_coco_files(path: Path) -> dict[str, CocoFile]:
     if not files:
         raise DataError(
             f"{path} has no COCO file",
-            "Looked for annotations/*.json and train/_annotations.coco.json; you may name a file.",
+            "Looked for annotations/*.json, train/_annotations.coco.json and for one .json file"
+            " beside its images; you may name a file.",
         )
     root = path.parent if path.is_file() else path
     return {split: CocoFile(root, file, _read(file)) for split, file in files.items()}
@@ -149,7 +165,19 @@ def _find_files(root: Path) -> dict[str, Path]:
         files = [file for file in sorted(inner.glob("*.json")) if _looks_like_coco(file)]
         if files:
             found[split] = files[0]
-    return found
+    return found or _by_split(_loose_files(root))
+
+
+def loose_coco_files(root: Path) -> list[Path]:
+    """COCO's files in a folder itself."""
+    return [file for file in sorted(root.glob("*.json")) if _looks_like_coco(file)]
+
+
+def _loose_files(root: Path) -> list[Path]:
+    """Those, unless the folder has others than theirs in it, which could be classes."""
+    files = loose_coco_files(root)
+    theirs = {*_IMAGE_FOLDERS, *(_stem(file) for file in files)}
+    return files if theirs.issuperset(sub.name.lower() for sub in subfolders(root)) else []
 
 
 def _by_split(files: Sequence[Path]) -> dict[str, Path]:
@@ -182,7 +210,7 @@ def _read(file: Path) -> dict[str, Any]:
         raise DataError(f"{file} is empty", "A COCO file has images, annotations and categories.")
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{file} is no JSON: {error}", "Was it copied to its end?") from error
     if not isinstance(content, dict) or not all(
         isinstance(content.get(name), list) for name in _LISTS
@@ -199,11 +227,21 @@ def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
     return (height, width) if isinstance(height, int) and isinstance(width, int) else None
 
 
+def _file_name(image: Mapping[str, Any]) -> str:
+    """With forward slashes: some files are written on Windows."""
+    return str(image["file_name"]).replace("\\", "/")
+
+
+def _stem(file: Path) -> str:
+    """What the images of a file are called: "train2017" of ``instances_train2017.json``."""
+    return file.stem.removeprefix("instances_")
+
+
 def _image_folder(root: Path, file: Path, names: Sequence[str]) -> Path:
     """The first place where the first image is; where it is nowhere, beside the file."""
-    stem = file.stem.removeprefix("instances_")
+    stem = _stem(file)
     places = [file.parent]
     for above in (root, root / "images"):
         places += [above / stem, above / stem.rstrip("0123456789"), above]
-    places += [file.parent / "images", file.parent / "data", root / "data", file.parent / stem]
+    places += [file.parent / name for name in (*_IMAGE_FOLDERS, stem)] + [root / "data"]
     return next((of for of in places if all((of / name).is_file() for name in names)), places[0])

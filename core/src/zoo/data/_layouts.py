@@ -8,9 +8,9 @@ from pathlib import Path
 from zoo.data._boxes_coco import read_coco
 from zoo.data._boxes_voc import holds_voc, read_voc
 from zoo.data._boxes_yolo import holds_yolo, read_yolo
-from zoo.data._coco import holds_coco
+from zoo.data._coco import holds_coco, loose_coco_files
 from zoo.data._csv import read_csv
-from zoo.data._files import FileDataset, find_images, subfolders
+from zoo.data._files import FileDataset, loose_images, subfolders
 from zoo.data._folders import read_folders
 from zoo.data._mask_folders import holds_masks, read_mask_folders
 from zoo.data._masks_coco import read_coco_masks
@@ -43,6 +43,7 @@ _SIGNS: dict[str, Callable[[Path], bool]] = {
     "voc": holds_voc,
 }
 """What tells layouts of folders, in the order in which they are asked."""
+_NAMED = 3
 _BOXED_FILES = {".json": "coco", ".yaml": "yolo", ".yml": "yolo"}
 
 
@@ -62,17 +63,21 @@ def recognise(path: Path) -> str:
     if found is not None:
         return found
     folders = subfolders(path)
-    if folders:
+    inside = [
+        *sorted([*path.glob("*.csv"), *path.glob("*.tsv")]),
+        *loose_coco_files(path),
+        *(sub for sub in folders if any(holds(sub) for holds in _SIGNS.values())),
+    ]
+    if len(folders) > 1 or (folders and not inside):
         return "folders"
-    tables = sorted([*path.glob("*.csv"), *path.glob("*.tsv")])
-    loose = find_images(path)
+    loose = loose_images(path)
     raise DataError(
         f"the layout of {path} is not recognised: it has no class folders"
         + (f", and {len(loose)} images in no folder" if loose else ""),
         "Looked for train/CLASS/*.jpg with val, valid, validation or test beside train, for"
         " CLASS/*.jpg, for images/ with masks/, for images.tif with masks.tif, for boxes as of"
         " COCO, Pascal VOC and YOLO, and for a .csv file."
-        + (f" Did you mean {tables[0]}?" if tables else ""),
+        + (f" Did you mean {' or '.join(map(str, inside[:_NAMED]))}?" if inside else ""),
     )
 
 
