@@ -1,0 +1,30 @@
+"""What several layouts of files share: the search for images, folders of splits, of classes."""
+
+from zoo.data.files._coco import (
+    CocoFile,
+    CocoImage,
+    holds_coco,
+    identity,
+    read_coco_files,
+    training_file,
+)
+from zoo.data.files._folders import SPLIT_NAMES, read_folders, size_bytes, split_folders
+from zoo.data.files._search import filled_lines, find_images, loose_images, natural_key, subfolders
+
+__all__ = [
+    "SPLIT_NAMES",
+    "CocoFile",
+    "CocoImage",
+    "filled_lines",
+    "find_images",
+    "holds_coco",
+    "identity",
+    "loose_images",
+    "natural_key",
+    "read_coco_files",
+    "read_folders",
+    "size_bytes",
+    "split_folders",
+    "subfolders",
+    "training_file",
+]
