@@ -1,6 +1,7 @@
 """From the words of ``--data`` to verified splits, whatever their layout."""
 
 from zoo.data.sources._check import SourceCheck, check_source
+from zoo.data.sources._folders import read_folders
 from zoo.data.sources._named import find_dataset, read_dataset
 from zoo.data.sources._open import open_source
 
@@ -10,5 +11,5 @@ __all__ = [
     "find_dataset",
     "open_source",
     "read_dataset",
-    "settle_boxes",
+    "read_folders",
 ]
