@@ -9,6 +9,7 @@ from zoo.data.decoding._opening import (
     image_header,
     read_bytes,
     upright_size,
+    whole_pages,
 )
 from zoo.data.decoding._pages import page_name, split_page
 
@@ -25,4 +26,5 @@ __all__ = [
     "read_bytes",
     "split_page",
     "upright_size",
+    "whole_pages",
 ]

@@ -39,6 +39,8 @@ IMAGE_SUFFIXES = frozenset(chain.from_iterable(_SUFFIXES_BY_FORMAT.values()))
 """Of the files that are taken for images; what decodes them is decided by their content."""
 _ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
 """The EXIF tag of the orientation, and its values that exchange height and width."""
+_SUBFILE, _NO_IMAGE = 254, 0b101
+"""TIFF's tag of what a page is, and its bits for a reduced copy and a mask of transparency."""
 _SKIP = "Repair or remove it, or leave bad images out with --on-bad-image skip."
 
 
@@ -180,6 +182,30 @@ def count_pages(path: Path) -> int:
         raise
     except Exception as error:  # readers of broken files raise nearly anything
         raise damaged(str(path), error) from error
+
+
+def whole_pages(path: Path) -> list[int]:
+    """The pages of a TIFF file that are images of their own; none for other files.
+
+    Smaller copies of a page, and masks of transparency, are pages, too, and say so.
+
+    Raises:
+        DataError: the file is no image, or is cut off.
+    """
+    if path.suffix.lower() not in _SUFFIXES_BY_FORMAT["TIFF"]:
+        return []
+    pages = []
+    try:
+        with quiet_pillow(), opened(path.with_name(page_name(path.name, 0))) as image:
+            for page in range(getattr(image, "n_frames", 0) if image.format == "TIFF" else 0):
+                image.seek(page)
+                if not image.tag_v2.get(_SUBFILE, 0) & _NO_IMAGE:  # type: ignore[attr-defined]
+                    pages.append(page)
+    except DataError:
+        raise
+    except Exception as error:  # readers of broken files raise nearly anything
+        raise damaged(str(path), error) from error
+    return pages
 
 
 def image_content(path: Path) -> bytes:
