@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo.data.files._folders import SPLIT_NAMES, split_folders
 from zoo.data.files._search import subfolders
+from zoo.data.files._split_folders import SPLIT_NAMES, split_folders
 from zoo.errors import DataError
 
 _LISTS = ("images", "annotations", "categories")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from zoo.data.boxes import holds_voc, holds_yolo, read_coco, read_voc, read_yolo
 from zoo.data.datasets import FileDataset
-from zoo.data.files import holds_coco, loose_images, read_folders, subfolders
+from zoo.data.files import holds_coco, loose_images, subfolders
 from zoo.data.masks import (
     holds_masks,
     holds_stacks,
@@ -17,6 +17,7 @@ from zoo.data.masks import (
 )
 from zoo.data.packs import holds_pack, read_pack
 from zoo.data.sources._csv import read_csv
+from zoo.data.sources._folders import read_folders
 from zoo.errors import DataError
 from zoo.wording import counted
 
