@@ -66,7 +66,7 @@ def predict(  # noqa: PLR0913  (its options)
     on_bad_image: Literal["fail", "skip"],
     json_: bool,
 ) -> None:
-    """Say what is on images: files, folders of them, or quoted patterns ('photos/**/*.jpg').
+    """Say what is on images: files, folders of them, packs, or quoted patterns ('photos/**/*.jpg').
 
     RUN answers with its best weights and its own preprocessing; a MODEL needs --weights.
     """
@@ -74,7 +74,7 @@ def predict(  # noqa: PLR0913  (its options)
         from zoo import workflows
     from zoo.registry import default_registry
 
-    images = workflows.collect_images(paths)
+    images = workflows.collect_images(paths, message=print_message)
     predictor = workflows.open_predictor(
         run,
         weights=weights,
@@ -87,7 +87,7 @@ def predict(  # noqa: PLR0913  (its options)
         task_options=task_options(assignments) | ({} if top_k is None else {"top_k": top_k}),
     )
     found: list[Prediction] = []
-    width = max(cell_len(str(path)) for path in images)
+    width = max(cell_len(str(image.path)) for image in images)
     with progress_bar("predicting", shown=json_ or not sys.stdout.isatty()) as progress:
         for prediction in workflows.predict(
             predictor,

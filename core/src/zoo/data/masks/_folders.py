@@ -85,6 +85,26 @@ def read_mask_folders(root: Path, *, channels: int) -> dict[str, MaskedFiles]:
     return masked_splits(root, found, channels=channels)
 
 
+def mask_files(root: Path) -> list[str]:
+    """Names of the masks that lie in a folder beside their images, whether or not they fit.
+
+    Raises:
+        DataError: there are two folders that could be the masks, or the images.
+    """
+    folders = {pool.masks for pool in _pools(root).values()}
+    if not folders:
+        flat = (_pair_flat(root, folder).pairs for folder in _flat_folders(root).values())
+        return [mask for pairs in flat for _, mask in pairs if mask]
+    # Pascal VOC numbers the objects, too.
+    folders |= {sub for sub in subfolders(root) if sub.name.lower() == "segmentationobject"}
+    return [
+        _relative(root, folder / name)
+        for folder in folders
+        if folder.is_dir()
+        for name in find_images(folder)
+    ]
+
+
 def masked_splits(
     root: Path, found: Mapping[str, Pairs], *, channels: int
 ) -> dict[str, MaskedFiles]:
@@ -165,7 +185,7 @@ def _folders_of_both(folder: Path) -> _Pool | None:
         DataError: there are two that could be the masks, or the images.
     """
     inner = subfolders(folder)
-    images = [sub for sub in inner if sub.name.lower() in _IMAGE_FOLDERS]
+    images = [sub for sub in inner if sub.name.lower() in _IMAGE_FOLDERS and find_images(sub)]
     masks = [sub for sub in inner if sub.name.lower() in _MASK_FOLDERS and find_images(sub)]
     if not images or not masks:
         return None

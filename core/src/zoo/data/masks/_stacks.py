@@ -73,6 +73,11 @@ def read_stacks(root: Path, *, channels: int) -> dict[str, MaskedFiles]:
     return {split: replace(pages, notes=notes) for split, pages in splits.items()}
 
 
+def mask_stacks(root: Path) -> list[str]:
+    """Names of the stacks of masks that have images beside them."""
+    return [stacks[_MASKS] for stacks in _find_stacks(root).values() if len(stacks) == 2]
+
+
 def _find_stacks(root: Path) -> dict[str, dict[str, str]]:
     """By split, the file of images and that of masks, or one of the two.
 
