@@ -73,3 +73,25 @@ def test_only_other_rooms_private_files_are_found(
     (tmp_path / file).write_text(line)
 
     assert bool(private_imports(tmp_path)) is found
+
+
+@pytest.mark.parametrize(
+    "room",
+    [
+        file
+        for file in sorted((ROOT / "core/src/zoo").rglob("__init__.py"))
+        if "__all__" in file.read_text()
+    ],
+    ids=lambda file: ".".join(file.parent.relative_to(ROOT / "core/src").parts),
+)
+def test_a_room_names_what_it_imports(room: Path) -> None:
+    tree = ast.parse(room.read_text())
+    imported = {name[-1] for _, name in imported_names(tree)}
+    (listed,) = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    ]
+
+    assert {*listed} <= imported
+    assert len(listed) == len({*listed})

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from zoo.data.datasets import Dataset
-from zoo.data.files import read_folders
+from zoo.data.sources import read_folders
 from zoo.errors import DataError
 from zoo.structures import Sample
 

@@ -3,8 +3,8 @@
 This is a floor of the house, with a room for each part of the way from ``--data`` to a batch; what
 is public is named by the rooms alone:
 
-    sources       from the words of ``--data`` to verified splits, whatever their layout
     builtin       the data sets of core's own cards
+    sources       from the words of ``--data`` to verified splits, whatever their layout
     packs         a whole source in a few files
     boxes, masks  splits with boxes and with masks, in the layouts that people have
     files         what several layouts share

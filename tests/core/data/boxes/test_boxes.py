@@ -615,9 +615,9 @@ def test_a_coco_box_that_is_none_is_bad(coco: Path, opened: Opener, box: Any) ->
     [
         ("2 0.5 0.5 0.1 0.1", "class 2 is not in the list of 2 classes"),
         ("0.5 0.5 0.5 0.1 0.1", "class 0.5 is not in the list of 2 classes"),
-        ("cat 0.5 0.5 0.1 0.1", "class cat is not in the list of 2 classes"),
+        ("cat 0.5 0.5 0.1 0.1", "class cat is no number"),
         ("0 0.5 0.5 0.1", "4 numbers; a box has 5"),
-        ("0 20 12 10 4", "lies outside of the image"),
+        ("0 20 12 10 4", "20 12 10 4 are no fractions"),
     ],
 )
 def test_a_bad_line_of_yolo_is_named(yolo: Path, opened: Opener, line: str, cause: str) -> None:

@@ -416,7 +416,7 @@ def leftovers(loader: Loader) -> list[str]:
 def test_pixels_are_the_same_for_every_way_of_reading(
     photos: Path, workers: int, cache: str, opened: list[Loader]
 ) -> None:
-    from zoo.data.files import read_folders
+    from zoo.data.sources import read_folders
 
     dataset = read_folders(photos, channels=3)["all"]
     transforms = image_transforms(
@@ -442,7 +442,7 @@ def test_the_cache_decodes_once_and_only_what_fits(
     photos: Path, monkeypatch: pytest.MonkeyPatch, opened: list[Loader]
 ) -> None:
     from zoo.data.datasets import _file_dataset
-    from zoo.data.files import read_folders
+    from zoo.data.sources import read_folders
 
     decoded: list[Path] = []
 
@@ -470,7 +470,7 @@ def test_the_cache_decodes_once_and_only_what_fits(
 
 
 def test_images_of_several_sizes_need_a_crop(photos: Path, opened: list[Loader]) -> None:
-    from zoo.data.files import read_folders
+    from zoo.data.sources import read_folders
 
     loader = Loader(read_folders(photos, channels=3)["all"], None, workers=0)
     opened.append(loader)
@@ -482,7 +482,7 @@ def test_images_of_several_sizes_need_a_crop(photos: Path, opened: list[Loader])
 
 
 def test_reading_changes_no_file(photos: Path, opened: list[Loader]) -> None:
-    from zoo.data.files import read_folders
+    from zoo.data.sources import read_folders
 
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in photos.rglob("*.png")}
     sample = image_transforms(train=True, spec=SPEC, seed=0, num_classes=2).sample

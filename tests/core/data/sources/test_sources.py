@@ -17,8 +17,8 @@ import pytest
 from zoo.cards import DatasetCard
 from zoo.config import DataConfig
 from zoo.data.datasets import Dataset, ImageFiles, ResidentDataset, Source, stratified_split
-from zoo.data.files import natural_key, read_folders
-from zoo.data.sources import open_source
+from zoo.data.files import natural_key
+from zoo.data.sources import open_source, read_folders
 from zoo.errors import DataError, UnknownNameError
 from zoo.plugins import Plugin, load_plugins
 from zoo.registry import Registry, default_registry

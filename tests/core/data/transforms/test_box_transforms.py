@@ -263,6 +263,26 @@ def test_the_others_of_a_joined_image_depend_on_its_key_alone(workers: int) -> N
     assert torch.equal(resumed.targets["boxes"], expected.targets["boxes"])
 
 
+def test_a_loader_joins_images_of_its_own_split() -> None:
+    made = transforms(mosaic=1.0, resize="none", flip=0.0)
+    loader = Loader(SCENES, made.sample, workers=0, fill=made.fill)
+
+    (batch,) = loader.batches([[SampleKey(0, 1)]])
+
+    assert torch.equal(batch.images[0], drawn_together(1.0, 1).image)
+    assert not torch.equal(batch.images[0], SCENES.load(1).image)
+
+
+def test_an_image_of_no_split_is_joined_with_none() -> None:
+    alone, joining = (transforms(mosaic=of, flip=1.0).sample for of in (0.0, 1.0))
+    assert alone is not None
+    assert joining is not None
+
+    assert torch.equal(
+        joining(marked(), SampleKey(0, 1)).image, alone(marked(), SampleKey(0, 1)).image
+    )
+
+
 def test_an_image_of_16_bits_is_never_joined_with_one_of_8() -> None:
     wide = Sample(marked().image.to(torch.uint16), marked().targets)
     made = transforms(mosaic=1.0).sample

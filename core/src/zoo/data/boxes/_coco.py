@@ -1,16 +1,17 @@
-"""Boxes of COCO's JSON files: x, y, width and height of each annotation."""
+"""Boxes of COCO's JSON files: x, y, width and height of each annotation, or around its polygons."""
 
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from zoo.data.boxes._boxed_files import BoxedFiles
-from zoo.data.boxes._faults import MarkedBox, MarkedImage, boxed_splits, to_number
-from zoo.data.files import CocoFile, read_coco_files, training_file
+from zoo.data.boxes._faults import Corners, MarkedBox, MarkedImage, boxed_splits, to_number
+from zoo.data.files import CocoFile, identity, read_coco_files, training_file
 
 
 def read_coco(
@@ -64,16 +65,25 @@ def _images(file: CocoFile) -> list[MarkedImage]:
 def _box(annotation: Mapping[str, Any], place: str, names: Mapping[int, str]) -> MarkedBox:
     """x, y, width and height become corners."""
     box = annotation.get("bbox")
-    category = annotation.get("category_id")
+    category = identity(annotation.get("category_id"))
     label = names.get(category, "") if isinstance(category, int) else ""
     fault = "" if label else f"category {category} is not among the categories"
-    if not isinstance(box, list) or len(box) != 4:
-        box, fault = [float("nan")] * 4, f"bbox is {box}, and not x, y, width and height"
-    x, y, width, height = map(to_number, box)
-    return MarkedBox(
-        (x, y, x + width, y + height),
-        label,
-        place,
-        crowd=bool(annotation.get("iscrowd", 0)),
-        fault=fault,
-    )
+    corners: Corners = (math.nan,) * 4
+    if isinstance(box, list) and len(box) == 4:
+        x, y, width, height = map(to_number, box)
+        corners = (x, y, x + width, y + height)
+    elif around := _around(annotation.get("segmentation")) if box in (None, []) else None:
+        corners = around
+    else:
+        fault = f"bbox is {box}, and not x, y, width and height"
+    crowd = bool(annotation.get("iscrowd", 0))
+    return MarkedBox(corners, label, place, crowd=crowd, fault=fault)
+
+
+def _around(polygons: object) -> Corners | None:
+    """The box around polygons x, y, x, y, ...; None where there are none."""
+    if not isinstance(polygons, list) or not all(isinstance(of, list) for of in polygons):
+        return None
+    across = [to_number(value) for polygon in polygons for value in polygon[0::2]]
+    down = [to_number(value) for polygon in polygons for value in polygon[1::2]]
+    return (min(across), min(down), max(across), max(down)) if across and down else None

@@ -108,17 +108,27 @@ def boxed_splits(
         raise DataError(f"{root} has no images with boxes", "See docs/data.md for the layouts.")
     if "all" not in found and "train" not in found:
         raise DataError(f"{root} has {', '.join(found)}, and no train split", "Add train images.")
+    training = found["all"] if "all" in found else found["train"]
     if classes is None:
-        training = found["all"] if "all" in found else found["train"]
-        classes = sorted({box.label for of in training for box in of.boxes}, key=natural_key)
-    if not classes:
-        raise DataError(f"no image of {root} has a box", "Boxes say what there is to be learned.")
+        labels = {box.label for of in training for box in of.boxes if box.label}
+        classes = sorted(labels, key=natural_key)
+    if not classes or not any(image.boxes for images in found.values() for image in images):
+        raise DataError(f"no image of {root} has a box", _why_none(training))
     return {
         split: _boxed_split(
             root, images, tuple(classes), channels, notes, believe_sizes=believe_sizes
         )
         for split, images in found.items()
     }
+
+
+def _why_none(images: Sequence[MarkedImage]) -> str:
+    """What most likely helps where no image has a box."""
+    faults = [image.fault for image in images if image.fault]
+    if not faults:
+        return f"Those of {images[0].name} are expected in {images[0].source}." if images else ""
+    more = f", and {len(faults) - 1} more cannot be read" if len(faults) > 1 else ""
+    return f"{faults[0]}{more}."
 
 
 def _boxed_split(
@@ -217,7 +227,8 @@ def _judge(
         height, width = sizes[owners[row]].tolist()
         fault, mendable = find_fault(corners[row].tolist(), height, width)
         if labels[row] < 0:
-            fault, mendable = f"class {box.label!r} is not among those of training", False
+            unknown = f"class {box.label!r} is not among those of training"
+            fault, mendable = unknown if box.label else "it has no class", False
         if box.fault:
             fault, mendable = box.fault, False
         clipped = tuple(inside[row].tolist()) if mendable else ()
@@ -289,7 +300,7 @@ def _wrong_size(image: MarkedImage, size: Sequence[int]) -> BadBox | None:
     if image.size in (None, (0, 0), tuple(size)):
         return None
     height, width = image.size or (0, 0)
-    stated = f"the image is said to be {width} x {height} px, and is {size[1]} x {size[0]}"
+    stated = f"{image.name} is said to be {width} x {height} px, and is {size[1]} x {size[0]}"
     turned = [height, width] == [size[1], size[0]]
     hint = " (turned, perhaps by its EXIF tag)" if turned else ""
     return BadBox(image.name, -1, f"{image.source}: {stated}{hint}")

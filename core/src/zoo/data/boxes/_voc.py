@@ -3,6 +3,7 @@
 =============================================  ================================================
 ``Annotations/``, ``JPEGImages/``              the lists of ``ImageSets/Main`` are the splits;
                                                without lists, all are one split
+``train/Annotations/``, ``train/JPEGImages/``  splits with both folders in each
 ``a.xml`` beside ``a.jpg``                     in one folder, or in ``train``, ``val``, ``test``
 =============================================  ================================================
 
@@ -29,6 +30,7 @@ from zoo.data.boxes._faults import (
     stated_size,
     to_number,
 )
+from zoo.data.decoding import IMAGE_SUFFIXES
 from zoo.data.files import filled_lines, find_images, natural_key, split_folders, subfolders
 from zoo.errors import DataError
 
@@ -67,14 +69,26 @@ def read_voc(root: Path, *, channels: int) -> Mapping[str, BoxedFiles]:
 
 def _pools(root: Path) -> dict[str, tuple[Path, Path]]:
     """Folders of XML files and of images, by split; "all" where they are not divided."""
-    inner = {sub.name.lower(): sub for sub in subfolders(root)}
-    images = next((inner[name] for name in _IMAGE_FOLDERS if name in inner), None)
-    if "annotations" in inner and images is not None:
-        return {"all": (inner["annotations"], images)}
-    folders = split_folders(root) or {"all": root}
+    if pool := _folders_of_both(root):
+        return {"all": pool}
+    splits = split_folders(root)
+    if inside := {split: pool for split, of in splits.items() if (pool := _folders_of_both(of))}:
+        return inside
     return {
-        split: (folder, folder) for split, folder in folders.items() if any(folder.glob("*.xml"))
+        split: (folder, folder)
+        for split, folder in (splits or {"all": root}).items()
+        if any(folder.glob("*.xml"))
     }
+
+
+def _folders_of_both(folder: Path) -> tuple[Path, Path] | None:
+    """A folder of XML files, or one with ``xmls`` in it, beside one of images."""
+    inner = {sub.name.lower(): sub for sub in subfolders(folder)}
+    images = next((inner[name] for name in _IMAGE_FOLDERS if name in inner), None)
+    if "annotations" not in inner or images is None:
+        return None
+    xmls = inner["annotations"] / "xmls"  # of the Oxford pets
+    return (xmls if xmls.is_dir() else inner["annotations"]), images
 
 
 def _read_pool(
@@ -85,7 +99,7 @@ def _read_pool(
         PurePosixPath(name).with_suffix("").as_posix(): images / name
         for name in find_images(images)
     }
-    lists = _read_lists(root / "ImageSets" / "Main") if split == "all" else {}
+    lists = _read_lists(root / "ImageSets" / "Main", files) if split == "all" else {}
     if not lists:
         with_xml = (path.stem for path in annotations.glob("*.xml"))
         lists = {split: sorted({*files, *with_xml}, key=natural_key)}
@@ -95,19 +109,30 @@ def _read_pool(
     }
 
 
-def _read_lists(folder: Path) -> dict[str, list[str]]:
+def _read_lists(folder: Path, files: Mapping[str, Path]) -> dict[str, list[str]]:
     """Names of images by split; "trainval" is the training split of data without another one."""
     lists = {}
     for split in ("train", "val", "test", "trainval"):
         path = folder / f"{split}.txt"
         if path.is_file():
-            lists[split] = [line.split()[0] for line in filled_lines(path)]
+            lists[split] = [_listed(line, files) for line in filled_lines(path)]
     together = lists.pop("trainval", None)
     if together and "train" not in lists:
         lists["train"] = together
     if "train" not in lists:
         return {}
     return {split: stems for split, stems in lists.items() if stems}
+
+
+def _listed(line: str, files: Mapping[str, Path]) -> str:
+    """The image of a line: its name, or its file, and perhaps a number after it."""
+    for name in (line, line.split(maxsplit=1)[0]):
+        path = PurePosixPath(name)
+        plain = path.with_suffix("") if path.suffix.lower() in IMAGE_SUFFIXES else path
+        found = next((of for of in (name, str(plain), plain.name) if of in files), None)
+        if found is not None:
+            return found
+    return line.split(maxsplit=1)[0]
 
 
 def _read_image(
@@ -123,12 +148,23 @@ def _read_image(
         empty = path.stat().st_size == 0
         what = "is empty" if empty else f"is no XML: {error}"
         return MarkedImage(name, str(path), fault=f"{path} {what}")
+    _forget_namespaces(tree)
+    if tree.tag != "annotation" and tree.find("object") is None:
+        fault = f"{path} is no annotation of objects, but <{tree.tag}>"
+        return MarkedImage(name, str(path), fault=fault)
     return MarkedImage(
         name,
         str(path),
         boxes=[_box(element, number) for number, element in enumerate(tree.findall("object"))],
         size=stated_size(tree.findtext("size/height", ""), tree.findtext("size/width", "")),
     )
+
+
+def _forget_namespaces(tree: ET.Element) -> None:
+    """Name elements as they are written: ``{http://...}object`` becomes ``object``."""
+    for element in tree.iter():
+        if isinstance(element.tag, str):
+            element.tag = element.tag.rpartition("}")[2]
 
 
 def _box(element: ET.Element, number: int) -> MarkedBox:

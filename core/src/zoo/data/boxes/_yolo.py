@@ -1,16 +1,18 @@
 """Boxes in text files, as of YOLO: one file for each image, named as it is.
 
 ``data.yaml`` names the classes and the folders (or lists) of images of each split; without it,
-``images/`` stands beside ``labels/``, with or without splits inside or outside.  A line is a class
-number, and x and y of the box's centre, its width and its height, as fractions of the image's; with
-more numbers it is a polygon, whose box is taken.  An image without a file, or with an empty one,
-has no objects.
+``images/`` stands beside ``labels/``, with or without splits inside or outside, or ``a.txt`` beside
+``a.jpg`` and a list of classes.  A line is a class number, and x and y of the box's centre, its
+width and its height, as fractions of the image's; with more numbers it is a polygon, whose box is
+taken, or has keypoints after its box, where ``data.yaml`` says so.  An image without a file, or
+with an empty one, has no objects.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,31 @@ YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _CLASS_LISTS = ("classes.txt", "obj.names", "labels/classes.txt")
 _BOX = 5
 """Numbers in a line of a box, its class included."""
+_NOTHING = ("", "~", "null")
+"""How YAML says that there is none."""
+_MOST = 2.0
+"""That a number of a box near its image may be, as a fraction of the image."""
+
+
+@dataclass(frozen=True)
+class _Described:
+    """What ``data.yaml``, or where there is none the folder, says.
+
+    Attributes:
+        names: of classes, by number; empty where nothing names them.
+        images: of each split.
+        keypoints: whether they follow each box.
+        notes: what else a person should know.
+    """
+
+    names: Mapping[int, str]
+    images: Mapping[str, Sequence[Path]]
+    keypoints: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def holds_yolo(root: Path) -> bool:
-    """Whether a folder has a ``data.yaml``, or ``images/`` beside ``labels/`` of text files."""
+    """Whether a folder has a ``data.yaml``, or images with text files where they use to be."""
     return _find_yaml(root) is not None or bool(_pools(root))
 
 
@@ -39,29 +62,36 @@ def read_yolo(path: Path, *, channels: int) -> Mapping[str, BoxedFiles]:
     """
     root = path.parent if path.is_file() else path
     file = path if path.is_file() else _find_yaml(root)
-    if file is None:
-        names, images = _listed_classes(root), _pools(root)
-    else:
-        names, images = _read_yaml(file)
-    labels = {split: [(image, _label_file(image)) for image in of] for split, of in images.items()}
+    said = _read_yaml(file) if file else _Described(_listed_classes(root), _pools(root))
     found = {
-        split: [_read_image(root, image, text, names) for image, text in pairs]
-        for split, pairs in labels.items()
+        split: [_read_image(root, image, _label_file(image), said) for image in images]
+        for split, images in said.images.items()
     }
-    classes = list(names.values()) or None
-    return boxed_splits(root, found, classes=classes, channels=channels)
+    classes = list(said.names.values()) or None
+    return boxed_splits(root, found, classes=classes, channels=channels, notes=said.notes)
 
 
 def _find_yaml(root: Path) -> Path | None:
-    return next((root / name for name in YAML_NAMES if (root / name).is_file()), None)
+    """One of the usual names, or the only file of another that names classes and images."""
+    usual = next((root / name for name in YAML_NAMES if (root / name).is_file()), None)
+    if usual is not None:
+        return usual
+    files = [file for file in (*root.glob("*.yaml"), *root.glob("*.yml")) if _looks_like_yolo(file)]
+    return files[0] if len(files) == 1 else None
 
 
-def _read_yaml(file: Path) -> tuple[dict[int, str], dict[str, list[Path]]]:
-    """Class names by number, and the images of each split."""
+def _looks_like_yolo(file: Path) -> bool:
+    keys = {line.partition(b":")[0] for line in file.read_bytes().splitlines()}
+    return {b"names", b"train"} <= keys
+
+
+def _read_yaml(file: Path) -> _Described:
+    """Class names by number, and the images of each split; a test split that is named may lack."""
     import yaml  # here, where there is YAML: it takes longer to load than all of zoo.data
 
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        # Without types: a class may be called "no", "null" or "007".
+        content = yaml.load(file.read_text(encoding="utf-8"), yaml.BaseLoader)  # noqa: S506
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DataError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict) or not isinstance(content.get("names"), list | dict):
@@ -72,23 +102,42 @@ def _read_yaml(file: Path) -> tuple[dict[int, str], dict[str, list[Path]]]:
         classes = {int(number): str(name) for number, name in sorted(pairs)}
     except (TypeError, ValueError) as error:
         raise DataError(f"{file}: names must be a list, or names by number") from error
-    images = {
-        SPLIT_NAMES[split]: _images_of(file, content, entry)
-        for split, entry in content.items()
-        if split in SPLIT_NAMES and entry
-    }
-    return classes, images
+    _check_names(file, list(classes.values()))
+    images, notes = {}, []
+    for key, entry in content.items():
+        if key not in SPLIT_NAMES or entry in _NOTHING:
+            continue
+        try:
+            images[SPLIT_NAMES[key]] = _images_of(file, content, entry)
+        except DataError as error:
+            if SPLIT_NAMES[key] != "test":  # which exports name whether they have one or not
+                raise
+            notes.append(f"there is no test split: {error.cause}")
+    return _Described(classes, images, "kpt_shape" in content, tuple(notes))
+
+
+def _check_names(file: Path, names: Sequence[str]) -> None:
+    """See that each class has a name of its own: boxes are known by it.
+
+    Raises:
+        DataError: naming the first that is there twice.
+    """
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise DataError(f"{file} has two classes {twice!r}", "Give each a name of its own.")
 
 
 def _images_of(file: Path, content: Mapping[str, Any], entry: Any) -> list[Path]:
     """Images of a folder, of a list of images in a text file, or of several of these."""
     images: list[Path] = []
+    above = str(content.get("path") or "")
     for name in entry if isinstance(entry, list) else [entry]:
-        place = _resolve(file, str(content.get("path") or ""), str(name))
+        place = _resolve(file, above, str(name))
         if place.is_dir():
             images += [place / image for image in find_images(place)]
-        else:
-            images += [place.parent / line for line in filled_lines(place)]
+        elif lines := filled_lines(place):
+            places = (place.parent, file.parent / above, file.parent)
+            folder = next((of for of in places if (of / lines[0]).is_file()), place.parent)
+            images += [folder / line for line in lines]
     return images
 
 
@@ -100,9 +149,8 @@ def _resolve(file: Path, above: str, name: str) -> Path:
     places = [file.parent / above / name, file.parent / name, file.parent / inside]
     found = next((place for place in places if place.exists()), None)
     if found is None:
-        raise DataError(
-            f"{file} names {name}, which does not exist", f"Looked for {places[0]} and {places[1]}."
-        )
+        looked = " and ".join(dict.fromkeys(map(str, places)))
+        raise DataError(f"{file} names {name}, which does not exist", f"Looked for {looked}.")
     return found
 
 
@@ -116,24 +164,49 @@ def _pools(root: Path) -> dict[str, list[Path]]:
             for split, images in inside.items()
         }
     images = _images_with_labels(root)
-    if images is None:
-        return {}
-    folders = split_folders(images) or {"all": images}
+    if images is not None:
+        folders = split_folders(images) or {"all": images}
+    elif _listed_classes(root):
+        folders = {
+            split: of for split, of in (splits or {"all": root}).items() if _texts_beside(of)
+        }
+    else:
+        folders = {}
     return {split: [of / name for name in find_images(of)] for split, of in folders.items()}
 
 
 def _images_with_labels(folder: Path) -> Path | None:
-    """``images/``, if ``labels/`` beside it has text files."""
+    """``images/``, if ``labels/`` beside it has text files.
+
+    Raises:
+        DataError: the text files are in ``images/``, and the images in ``labels/``.
+    """
     inner = {sub.name.lower(): sub for sub in subfolders(folder)}
     if not {"images", "labels"} <= inner.keys():
         return None
-    return inner["images"] if next(inner["labels"].rglob("*.txt"), None) else None
+    images, labels = inner["images"], inner["labels"]
+    if next(labels.rglob("*.txt"), None):
+        return images
+    if next(images.rglob("*.txt"), None) and not find_images(images):
+        raise DataError(
+            f"{images} holds text files and no images", f"Exchange its name with that of {labels}."
+        )
+    return None
+
+
+def _texts_beside(folder: Path) -> bool:
+    """Whether an image has a text file of its name beside it."""
+    return any((folder / name).with_suffix(".txt").is_file() for name in find_images(folder))
 
 
 def _listed_classes(root: Path) -> dict[int, str]:
     """Names from ``classes.txt``; nothing where there is no such file."""
     path = next((root / name for name in _CLASS_LISTS if (root / name).is_file()), None)
-    return {} if path is None else dict(enumerate(filled_lines(path)))
+    if path is None:
+        return {}
+    names = filled_lines(path)
+    _check_names(path, names)
+    return dict(enumerate(names))
 
 
 def _label_file(image: Path) -> Path:
@@ -146,7 +219,7 @@ def _label_file(image: Path) -> Path:
     return image.with_suffix(".txt")
 
 
-def _read_image(root: Path, image: Path, text: Path, names: Mapping[int, str]) -> MarkedImage:
+def _read_image(root: Path, image: Path, text: Path, said: _Described) -> MarkedImage:
     name = image.relative_to(root).as_posix() if image.is_relative_to(root) else str(image)
     if not text.is_file():
         return MarkedImage(name, str(text), fractions=True)
@@ -155,7 +228,7 @@ def _read_image(root: Path, image: Path, text: Path, names: Mapping[int, str]) -
     except UnicodeDecodeError as error:
         return MarkedImage(name, str(text), fault=f"{text} is not UTF-8 text: {error}")
     boxes = [
-        _box(line.split(), number, names)
+        _box(line.split()[: _BOX if said.keypoints else None], number, said.names)
         for number, line in enumerate(lines, start=1)
         if line.strip()
     ]
@@ -170,14 +243,18 @@ def _box(words: Sequence[str], line: int, names: Mapping[int, str]) -> MarkedBox
     fault = (
         "" if label else f"class {words[0]} is not in the list of {counted(len(names), 'class')}"
     )
-    polygon = len(numbers) >= 6 and len(numbers) % 2 == 0
+    if math.isnan(number):
+        fault = f"class {words[0]} is no number"
     corners: Corners = (math.nan,) * 4
     if len(words) == _BOX:
         x, y, width, height = numbers
         corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-    elif polygon:
+    elif len(numbers) >= 6 and len(numbers) % 2 == 0:  # a polygon
         across, down = numbers[0::2], numbers[1::2]
         corners = (min(across), min(down), max(across), max(down))
     else:
         fault = f"{counted(len(words), 'number')}; a box has {_BOX}: class, x, y, width, height"
+    if any(_MOST < abs(corner) < math.inf for corner in corners):
+        shown = " ".join(words[1:])
+        fault = f"{shown} are no fractions of the image's width and height, as YOLO's are"
     return MarkedBox(corners, label, f"line {line}", fault=fault)

@@ -69,8 +69,7 @@ def _both_splits(*, seed: int, train: int, val: int, size_px: int) -> dict[str, 
     }
 
 
-def _bank(split: object) -> Bank:
-    assert isinstance(split, Resident)  # noqa: S101
+def _bank(split: Resident) -> Bank:
     pixels = split.images[:, 0].numpy()
     ink = (pixels * (255 / pixels.max())).astype(np.uint8)
     labels = split.targets["labels"].numpy()

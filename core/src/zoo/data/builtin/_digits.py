@@ -11,13 +11,13 @@ from importlib.resources import files
 import numpy as np
 import torch
 
-from zoo.data.datasets import Resident, Splits, stratified_split
+from zoo.data.datasets import Resident, stratified_split
 
 SPLIT_SEED = 0
 VAL_FRACTION = 0.2
 
 
-def digits() -> Splits:
+def digits() -> dict[str, Resident]:
     """The splits "train" (1,437) and "val" (360), stratified by class and always the same ones."""
     with files("zoo.data.builtin").joinpath("digits.npz").open("rb") as file:
         arrays = np.load(file, allow_pickle=False)

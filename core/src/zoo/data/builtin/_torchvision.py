@@ -15,7 +15,8 @@ import torch
 
 from zoo.data.builtin._archives import CIFAR, IDX, fetch, read_cifar, read_mnist
 from zoo.data.datasets import ImageFiles, Splits
-from zoo.data.files import read_folders, size_bytes
+from zoo.data.files import size_bytes
+from zoo.data.sources import read_folders
 from zoo.errors import DataError
 
 _PHOTOS: Mapping[str, tuple[str, Mapping[str, str]]] = {

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from zoo.data.decoding._images import damaged, opened, upright
+from zoo.data.decoding._opening import damaged, opened, upright
 from zoo.data.decoding._pages import split_page
 from zoo.data.decoding._quiet_pillow import quiet_pillow
 from zoo.errors import DataError

@@ -20,15 +20,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo.data.files._folders import SPLIT_NAMES, split_folders
 from zoo.data.files._search import subfolders
+from zoo.data.files._split_folders import SPLIT_NAMES, split_folders
 from zoo.errors import DataError
 
 _LISTS = ("images", "annotations", "categories")
-_IMAGE_FOLDERS = ("images", "data")
 _SHOWN = 5
 _SNIFFED = 4096
-"""Bytes in which the JSON of a split folder shows that it is COCO's."""
+"""Bytes in which a JSON file shows that it is COCO's."""
+_IMAGE_FOLDERS = ("images", "data")
 
 
 @dataclass(frozen=True)
@@ -88,13 +88,16 @@ class CocoFile:
         images = self.content["images"]
         found: dict[Any, list[tuple[str, Mapping[str, Any]]]] = {}
         for number, image in enumerate(images):
-            if not isinstance(image, dict) or "id" not in image or "file_name" not in image:
+            if not isinstance(image, dict) or "id" not in image or not image.get("file_name"):
                 raise DataError(f"{self.path}, image {number} has no id and file_name")
-            if image["id"] in found:
-                raise DataError(f"{self.path}, image {number}: id {image['id']} is there twice")
-            found[image["id"]] = []
+            key = identity(image["id"])
+            if key in found:
+                raise DataError(f"{self.path}, image {number}: id {key} is there twice")
+            found[key] = []
         for number, annotation in enumerate(self.content["annotations"]):
-            owner = annotation.get("image_id") if isinstance(annotation, dict) else None
+            if not isinstance(annotation, dict):
+                raise DataError(f"{self.path}, annotation {number} is {annotation!r}")
+            owner = identity(annotation.get("image_id"))
             if owner not in found:
                 raise DataError(
                     f"{self.path}, annotation {number} is of image {owner}, which is not among"
@@ -102,12 +105,21 @@ class CocoFile:
                     "Remove it, or add the image.",
                 )
             found[owner].append((f"annotation {number} (id {annotation.get('id')})", annotation))
-        folder = _image_folder(self.root, self.path, [of["file_name"] for of in images[:1]])
+        folder = _image_folder(self.root, self.path, [_file_name(of) for of in images[:1]])
         for image in images:
-            path = folder / image["file_name"]
+            path = folder / _file_name(image)
             inside = path.is_relative_to(self.root)
             name = path.relative_to(self.root).as_posix() if inside else str(path)
-            yield CocoImage(name, _size(image), found[image["id"]])
+            yield CocoImage(name, _size(image), found[identity(image["id"])])
+
+
+def identity(value: object) -> object:
+    """An id as one file means it: exporters write 7, 7.0 and "7"."""
+    if isinstance(value, str):
+        return int(value) if value.isdecimal() and str(int(value)) == value else value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) else str(value)
 
 
 def holds_coco(root: Path) -> bool:
@@ -125,7 +137,8 @@ def read_coco_files(path: Path) -> dict[str, CocoFile]:
     if not files:
         raise DataError(
             f"{path} has no COCO file",
-            "Looked for annotations/*.json and train/_annotations.coco.json; you may name a file.",
+            "Looked for annotations/*.json, train/_annotations.coco.json and for one .json file"
+            " beside its images; you may name a file.",
         )
     root = path.parent if path.is_file() else path
     return {split: CocoFile(root, file, _read(file)) for split, file in files.items()}
@@ -211,7 +224,7 @@ def _read(file: Path) -> dict[str, Any]:
         raise DataError(f"{file} is empty", "A COCO file has images, annotations and categories.")
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{file} is no JSON: {error}", "Was it copied to its end?") from error
     if not isinstance(content, dict) or not all(
         isinstance(content.get(name), list) for name in _LISTS
@@ -226,6 +239,11 @@ def _read(file: Path) -> dict[str, Any]:
 def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
     height, width = image.get("height"), image.get("width")
     return (height, width) if isinstance(height, int) and isinstance(width, int) else None
+
+
+def _file_name(image: Mapping[str, Any]) -> str:
+    """With forward slashes: some files are written on Windows."""
+    return str(image["file_name"]).replace("\\", "/")
 
 
 def _image_folder(root: Path, file: Path, names: Sequence[str]) -> Path:

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from zoo.data.decoding import IMAGE_SUFFIXES
+from zoo.data.decoding import IMAGE_SUFFIXES, split_page
 from zoo.errors import DataError
 
 
@@ -45,6 +45,14 @@ def filled_lines(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text: {error}", "Save it as UTF-8.") from error
     return [line.strip() for line in lines if line.strip()]
+
+
+def size_bytes(path: Path) -> int:
+    """Of a file, or of that which a page is in; 0 for a link to nothing: decoding reports it."""
+    try:
+        return os.stat(split_page(path)[0]).st_size  # noqa: PTH116
+    except OSError:
+        return 0
 
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:

@@ -185,7 +185,7 @@ def _folders_of_both(folder: Path) -> _Pool | None:
         DataError: there are two that could be the masks, or the images.
     """
     inner = subfolders(folder)
-    images = [sub for sub in inner if sub.name.lower() in _IMAGE_FOLDERS]
+    images = [sub for sub in inner if sub.name.lower() in _IMAGE_FOLDERS and find_images(sub)]
     masks = [sub for sub in inner if sub.name.lower() in _MASK_FOLDERS and find_images(sub)]
     if not images or not masks:
         return None

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,20 +20,12 @@ from zoo.data.datasets import FileDataset, ImageFiles, Source
 from zoo.data.loading import usable_cpus
 from zoo.data.masks import MaskedFiles
 from zoo.data.packs._files import MANIFEST, GrowingFile, ImageFormat, Kind, Manifest, join_names
+from zoo.data.packs._output import check_output, whole_folder
 from zoo.data.packs._sample import PackedSample, Packing, pack_sample
-from zoo.errors import DataError, UsageError
-from zoo.runs import (
-    WrittenFile,
-    check_free_space,
-    folder_lock,
-    storage_errors,
-    sync_folder,
-    write_atomically,
-)
+from zoo.errors import DataError
+from zoo.runs import WrittenFile, check_free_space, write_atomically
 
 Progress = Callable[[int, int], None]
-_LOCK = "pack.lock"
-_SUFFIXES = (".images", ".masks", ".index")
 _PROBES = 32
 _AHEAD = 4
 """Images for each thread that may be ready before they are written."""
@@ -94,14 +85,14 @@ def write_pack(
         UsageError: ``output`` is no new or empty folder, or lies among what is packed.
         StorageError: the disk has not the room, or fails.
     """
-    _check_output(output, source)
+    check_output(output, source)
     splits = {split: _packable(dataset) for split, dataset in source.splits.items()}
     _check_channels(splits, packing)
     threads = workers or usable_cpus()
     tell = _count_up(sum(map(len, splits.values())), progress)
     files: dict[str, WrittenFile] = {}
     copied = 0
-    with _whole_folder(output) as folder, ThreadPoolExecutor(threads) as pool:
+    with whole_folder(output) as folder, ThreadPoolExecutor(threads) as pool:
         check_free_space(folder, sum(_expected_bytes(of, packing) for of in splits.values()))
         for split, dataset in splits.items():
             pack = partial(pack_sample, dataset, packing=packing)
@@ -227,76 +218,3 @@ def _expected_bytes(dataset: FileDataset, packing: Packing) -> int:
         sum(map(len, pack_sample(dataset, index, packing).blocks.values())) for index in chosen
     ]
     return len(dataset) * sum(sizes) // len(sizes)
-
-
-@contextmanager
-def _whole_folder(output: Path) -> Iterator[Path]:
-    """A folder to write into, which becomes ``output`` at the end of the block, or nothing."""
-    folder = output.with_name(f"{output.name}.partial")
-    with storage_errors(output), _new_parents(folder):
-        _check_ours(folder, output)
-        folder.mkdir(exist_ok=True)
-        with folder_lock(folder / _LOCK):
-            for file in folder.iterdir():
-                if file.name != _LOCK:
-                    file.unlink()
-            try:
-                yield folder
-                (folder / _LOCK).unlink()
-                sync_folder(folder)
-                folder.replace(output)
-                sync_folder(output.absolute().parent)
-            except BaseException:
-                shutil.rmtree(folder, ignore_errors=True)
-                raise
-
-
-@contextmanager
-def _new_parents(folder: Path) -> Iterator[None]:
-    """The folders above a new one; those that were made go again where the block fails."""
-    missing = [parent for parent in folder.parents if not parent.exists()]
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        yield
-    except BaseException:
-        for parent in missing:
-            with suppress(OSError):  # it was not made, or something else has come into it
-                parent.rmdir()
-        raise
-
-
-def _check_output(output: Path, source: Source) -> None:
-    """Refuse what cannot become a pack, or would be taken for a class when it is one."""
-    if output.name in ("", ".."):
-        raise UsageError(f"{output} is no name for a new folder", "Name one with --output.")
-    if output.is_symlink() or (output.exists() and not output.is_dir()) or _holds_any(output):
-        raise UsageError(
-            f"{output} is there, and is not an empty folder", "Choose another --output."
-        )
-    roots = {of.root for of in source.splits.values() if isinstance(of, FileDataset)}
-    if source.layout == "folders" and any(
-        output.resolve().is_relative_to(root.resolve()) for root in roots
-    ):
-        raise UsageError(
-            f"{output} lies in the source, where each folder is a class",
-            "Choose an --output outside.",
-        )
-
-
-def _holds_any(folder: Path) -> bool:
-    return folder.is_dir() and any(folder.iterdir())
-
-
-def _check_ours(folder: Path, output: Path) -> None:
-    """Refuse to write over what no pack has left."""
-    if not folder.exists():
-        return
-    names = [file.name for file in folder.iterdir()] if folder.is_dir() else [folder.name]
-    strange = [
-        name for name in names if name not in (_LOCK, MANIFEST) and not name.endswith(_SUFFIXES)
-    ]
-    if strange or (names and _LOCK not in names):
-        raise UsageError(
-            f"{folder} is where {output} would be written, and holds something else",
-            "Choose another --output.",
-        )

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
-
-from zoo.data.datasets import Dataset, FileDataset, ImageFiles, Source
-from zoo.data.decoding import image_content, image_header
+from zoo.data.datasets import Source
 from zoo.data.masks import MaskedFiles
-from zoo.data.packs import Packed, altered_files
+from zoo.data.packs import altered_files
 from zoo.data.sources._check_boxes import BoxCounts, bad_boxes, box_notes, count_boxes
-from zoo.errors import DataError
-from zoo.structures import IGNORED, Sample
+from zoo.data.sources._inspect import InspectedImage, inspect_all
+from zoo.structures import IGNORED
+from zoo.wording import counted
 
 _USUAL_MODES = ("RGB", "L")
 _IMBALANCED = 10
@@ -101,11 +96,11 @@ def check_source(
         progress: told how many images are done, of how many.
     """
     total = sum(len(dataset) for dataset in source.splits.values())
-    found: dict[str, list[_Image]] = {}
+    found: dict[str, list[InspectedImage]] = {}
     done = 0
     for split, dataset in source.splits.items():
         found[split] = []
-        for image in _inspect_all(split, dataset):
+        for image in inspect_all(split, dataset):
             found[split].append(image)
             done += 1
             if progress is not None:
@@ -143,80 +138,9 @@ def check_source(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Image:
-    """What is known of one image; ``fault`` is empty for a good one.
-
-    ``pixels`` are those of each class, by its number; one pixel for an image with a label.
-    """
-
-    name: str
-    split: str
-    truth: object
-    pixels: Mapping[int, int]
-    content: bytes = b""
-    width: int = 0
-    height: int = 0
-    mode: str = ""
-    fault: str = ""
-
-
-def _inspect_all(split: str, dataset: Dataset) -> Iterator[_Image]:
-    files = isinstance(dataset, FileDataset) and not isinstance(dataset, Packed)
-    inspect = _inspect_file if files else _inspect_loaded
-    # Pillow decodes without holding the interpreter's lock, so threads are enough.
-    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
-        yield from pool.map(lambda index: inspect(split, dataset, index), range(len(dataset)))
-
-
-def _inspect_file(split: str, dataset: Dataset, index: int) -> _Image:
-    assert isinstance(dataset, FileDataset)  # noqa: S101
-    path = dataset.path(index)
-    try:
-        width, height, mode = image_header(path)
-        truth, pixels = _truth(dataset.load(index))
-        content = hashlib.sha256(image_content(path)).digest()
-    except (DataError, OSError) as error:
-        fault = error.cause if isinstance(error, DataError) else str(error)
-        own = {int(dataset.labels[index]): 1} if isinstance(dataset, ImageFiles) else {}
-        return _Image(str(path), split, None, own, fault=fault)
-    return _Image(str(path), split, truth, pixels, content, width, height, mode)
-
-
-def _inspect_loaded(split: str, dataset: Dataset, index: int) -> _Image:
-    try:
-        sample = dataset.load(index)
-    except DataError as error:
-        return _Image(dataset.describe(index), split, None, {}, fault=error.cause)
-    channels, height, width = sample.image.shape
-    content = hashlib.sha256(sample.image.contiguous().numpy().tobytes()).digest()
-    mode = {1: "L", 3: "RGB", 4: "RGBA"}.get(channels, f"{channels} channels")
-    truth, pixels = _truth(sample)
-    return _Image(dataset.describe(index), split, truth, pixels, content, width, height, mode)
-
-
-def _truth(sample: Sample) -> tuple[object, Mapping[int, int]]:
-    """What must be equal for images of equal content, and the pixels of each class."""
-    if "boxes" in sample.targets:
-        labels = torch.as_tensor(sample.targets["labels"])
-        boxes = torch.as_tensor(sample.targets["boxes"])
-        objects = sorted(zip(labels.tolist(), boxes.tolist(), strict=True))
-        return str(objects), Counter(label for label in labels.tolist() if label >= 0)
-    if "labels" in sample.targets:
-        label = int(sample.targets["labels"])
-        return label, {label: 1}
-    if "masks" not in sample.targets:  # of a task that has no classes
-        values = {name: torch.as_tensor(target) for name, target in sample.targets.items()}
-        return str({name: values[name].tolist() for name in sorted(values)}), {}
-    mask = torch.as_tensor(sample.targets["masks"])
-    counts = torch.bincount(mask.flatten()).tolist()
-    truth = hashlib.sha256(mask.contiguous().numpy().tobytes()).digest()
-    return truth, {number: count for number, count in enumerate(counts) if count}
-
-
-def _duplicates(images: Sequence[_Image]) -> tuple[list[list[str]], list[list[str]], int]:
+def _duplicates(images: Sequence[InspectedImage]) -> tuple[list[list[str]], list[list[str]], int]:
     """Groups across splits, groups across classes, and the number of other repetitions."""
-    by_content: dict[bytes, list[_Image]] = defaultdict(list)
+    by_content: dict[bytes, list[InspectedImage]] = defaultdict(list)
     for image in images:
         if not image.fault:
             by_content[image.content].append(image)
@@ -234,7 +158,11 @@ def _duplicates(images: Sequence[_Image]) -> tuple[list[list[str]], list[list[st
 
 
 def _summarise(
-    images: Sequence[_Image], classes: Sequence[str], *, masks: bool, boxes: BoxCounts | None
+    images: Sequence[InspectedImage],
+    classes: Sequence[str],
+    *,
+    masks: bool,
+    boxes: BoxCounts | None,
 ) -> SplitCheck:
     good = [image for image in images if not image.fault]
     occurs: Counter[int] = Counter()
@@ -270,22 +198,25 @@ def _problems(
 ) -> list[str]:
     problems = []
     if bad:
-        problems.append(f"{_count(len(bad), 'image')} cannot be read")
+        problems.append(f"{counted(len(bad), 'image')} cannot be read")
     if across_splits:
         problems.append(
-            f"{_count(len(across_splits), 'image')} in more than one split, which makes scores"
+            f"{counted(len(across_splits), 'image')} in more than one split, which makes scores"
             " too good"
         )
     if across_classes:
         classes = "in more than one class" if splits["train"].classes else "with several targets"
         boxed = bool(splits["train"].boxes)
         what = "with more than one mask" if masks else "with different boxes" if boxed else classes
-        problems.append(f"{_count(len(across_classes), 'image')} {what}")
+        problems.append(f"{counted(len(across_classes), 'image')} {what}")
     unused = sorted({name for split in masks for name in split.unused_masks})
     if unused:
         shown = ", ".join(unused[:_NAMED]) + (", ..." if len(unused) > _NAMED else "")
-        problems.append(f"{_count(len(unused), 'mask')} without an image: {shown}")
+        problems.append(f"{counted(len(unused), 'mask')} without an image: {shown}")
     absent = [name for name, count in splits["train"].classes.items() if count == 0]
+    if splits["train"].boxes:  # lists of categories are often longer than what is marked
+        held_out = [check.classes for split, check in splits.items() if split != "train"]
+        absent = [name for name in absent if any(classes[name] for classes in held_out)]
     if absent:
         problems.append(f"no training images of {', '.join(absent)}")
     return problems
@@ -297,14 +228,14 @@ def _notes(
     notes = [f"numbers in masks mean: {masks[0].mask_classes.described()}"] if masks else []
     notes += masks[0].notes if masks else []
     if repeated:
-        notes.append(f"{_count(repeated, 'file')} repeated within a split and class")
+        notes.append(f"{counted(repeated, 'file')} repeated within a split and class")
     for split, check in splits.items():
         odd = {mode: n for mode, n in check.modes.items() if mode not in _USUAL_MODES}
         if odd:
             listed = ", ".join(f"{n} of {mode}" for mode, n in odd.items())
             notes.append(f"{split} has unusual modes: {listed}")
         missing = [name for name, count in check.classes.items() if count == 0]
-        if missing and split != "train":
+        if missing and (split != "train" or check.boxes):
             notes.append(f"{split} has no images of {', '.join(missing)}")
     counts = splits["train"].classes
     if not counts or any(splits["train"].pixels.values()):
@@ -315,7 +246,3 @@ def _notes(
             f"train is imbalanced: {counts[rare]} of {rare}, {counts[frequent]} of {frequent}"
         )
     return notes
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -46,7 +46,8 @@ def count_boxes(dataset: Dataset) -> BoxCounts | None:
         rows = [(label, *box) for label, box in zip(own.tolist(), boxes.tolist(), strict=True)]
         repeated += len(rows) - len({*rows})
     everything = np.concatenate([boxes for _, boxes in found]).astype(np.float64)
-    areas = np.prod(everything[:, 2:] - everything[:, :2], axis=1)
+    with np.errstate(invalid="ignore"):  # of infinite corners
+        areas = np.prod(everything[:, 2:] - everything[:, :2], axis=1)
     return BoxCounts(
         classes={name: labels[number] for number, name in enumerate(dataset.classes)},
         empty_images=sum(not len(own) for own, _ in found),

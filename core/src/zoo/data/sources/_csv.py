@@ -17,10 +17,23 @@ from zoo.data.masks import Pairs, masked_splits
 from zoo.errors import DataError
 from zoo.wording import counted
 
-_PATH_HEADERS = ("path", "file", "filename", "file_name", "filepath", "image", "image_path", "img")
-_LABEL_HEADERS = ("label", "class", "target", "category", "class_name")
+_PATH_HEADERS = (
+    "path",
+    "file",
+    "filename",
+    "file_name",
+    "filepath",
+    "image",
+    "image_path",
+    "image_id",
+    "img",
+)
+_LABEL_HEADERS = ("label", "class", "target", "category", "class_name", "label_name")
 _MASK_HEADERS = ("mask", "masks", "mask_path", "mask_file", "segmentation")
 _SPLIT_HEADERS = ("split", "set", "subset", "fold")
+_COLUMNS = (
+    "Columns are named path or image, label or mask, split, and of boxes xmin, ymin, xmax, ymax."
+)
 
 
 @dataclass(frozen=True)
@@ -139,7 +152,7 @@ def _row(path: Path, line: int, cells: list[str], columns: _Columns) -> _Row:
         if not split:
             raise DataError(
                 f"{path}, line {line}: {cells[split_at]!r} is no split",
-                f"Use {', '.join(sorted(set(SPLIT_NAMES)))}.",
+                f"Use {', '.join(sorted(set(SPLIT_NAMES)))}. {_COLUMNS}",
             )
     name = cells[name_at].replace("\\", "/")
     return _Row(line, name, cells[label_at], split, columns.is_masked)
@@ -156,13 +169,12 @@ def _check_rows(path: Path, rows: list[_Row]) -> None:
             raise DataError(
                 f"{path}, lines {known.line} and {row.line}: {row.name} is listed twice, as"
                 f" {known.label!r} in {known.split} and as {row.label!r} in {row.split}",
-                "Keep one of the lines.",
+                f"Keep one of the lines. {_COLUMNS}",
             )
         if known is row and not split_page(path.parent / row.name)[0].is_file():
             raise DataError(
                 f"{path}, line {row.line}: {path.parent / row.name} does not exist",
-                f"Paths are relative to {path.parent}."
-                + " Columns are named path or image, label or mask, and split." * (row.line == 1),
+                f"Paths are relative to {path.parent}." + f" {_COLUMNS}" * (row.line == 1),
             )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from zoo.data.boxes import holds_voc, holds_yolo, read_coco, read_voc, read_yolo
 from zoo.data.datasets import FileDataset
-from zoo.data.files import find_images, holds_coco, read_folders, subfolders
+from zoo.data.files import holds_coco, loose_images, subfolders
 from zoo.data.masks import (
     holds_masks,
     holds_stacks,
@@ -17,6 +17,7 @@ from zoo.data.masks import (
 )
 from zoo.data.packs import holds_pack, read_pack
 from zoo.data.sources._csv import read_csv
+from zoo.data.sources._folders import read_folders
 from zoo.errors import DataError
 from zoo.wording import counted
 
@@ -45,6 +46,7 @@ _SIGNS: dict[str, Callable[[Path], bool]] = {
     "voc": holds_voc,
 }
 """What tells layouts of folders, in the order in which they are asked."""
+_NAMED = 3
 _BOXED_FILES = {".json": "coco", ".yaml": "yolo", ".yml": "yolo"}
 
 
@@ -64,18 +66,31 @@ def recognise(path: Path) -> str:
     if found is not None:
         return found
     folders = subfolders(path)
-    if folders:
+    inside = [] if len(folders) > 1 else _sources_in(path, folders)
+    if folders and not inside:
         return "folders"
-    tables = sorted([*path.glob("*.csv"), *path.glob("*.tsv")])
-    loose = find_images(path)
+    loose = loose_images(path)
     raise DataError(
         f"the layout of {path} is not recognised: it has no class folders"
         + (f", and {counted(len(loose), 'image')} in no folder" if loose else ""),
         "Looked for train/CLASS/*.jpg with val, valid, validation or test beside train, for"
         " CLASS/*.jpg, for images/ with masks/, for images.tif with masks.tif, for boxes as of"
         " COCO, Pascal VOC and YOLO, and for a .csv file."
-        + (f" Did you mean {tables[0]}?" if tables else ""),
+        + (f" Did you mean {' or '.join(map(str, inside[:_NAMED]))}?" if inside else ""),
     )
+
+
+def _sources_in(path: Path, folders: Sequence[Path]) -> list[Path]:
+    """What may have been meant: tables, and folders of a layout that is no class folder."""
+    tables = sorted([*path.glob("*.csv"), *path.glob("*.tsv")])
+    return [*tables, *(folder for folder in folders if _is_signed(folder))]
+
+
+def _is_signed(folder: Path) -> bool:
+    try:
+        return any(holds(folder) for holds in _SIGNS.values())
+    except DataError:  # it is, in a way that reading will refuse
+        return True
 
 
 def _no_source(file: Path) -> DataError:

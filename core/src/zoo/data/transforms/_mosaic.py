@@ -10,12 +10,14 @@ of similar ratios stay so; each part covers its corner, so that nothing is grey.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 
 from zoo.data.datasets import Dataset, check_one_dtype
 from zoo.data.transforms._box_stage import OF_OBJECTS, PROPOSED, BoxStage, resize_sample, see
+from zoo.data.transforms._transforms import SampleTransform
 from zoo.randomness import uniform
 from zoo.structures import Sample, SampleKey
 
@@ -27,32 +29,33 @@ _CENTRE = (0.3, 0.7)
 class Mosaic:
     """Join the image with three others of its split, now and then, and go on with ``stage``.
 
-    Which others is a function of the sample's key, as all that is random.
+    Which others is a function of the sample's key, as all that is random.  An image of no split
+    has no others: it only goes through ``stage``.
 
     Attributes:
         seed: of the run.
         probability: of joining.
         stage: what comes after.
-        split: that the others are drawn from.
     """
 
     seed: int
     probability: float
     stage: BoxStage
-    split: Dataset | None = None
 
-    def drawing_from(self, split: Dataset) -> Mosaic:
+    def drawing_from(self, split: Dataset) -> SampleTransform:
         """The same transform for the images of a split."""
-        return replace(self, split=split)
+        return partial(self._with_others, split)
 
     def __call__(self, sample: Sample, key: SampleKey) -> Sample:
-        assert self.split is not None  # noqa: S101
+        return self.stage(sample, key)
+
+    def _with_others(self, split: Dataset, sample: Sample, key: SampleKey) -> Sample:
         draws = uniform(self.seed, "mosaic", [key], 6)[0].tolist()
         if draws[0] < self.probability:
-            others = [int(draw * len(self.split)) for draw in draws[3:]]
-            parts = [sample, *map(self.split.load, others)]
+            others = [int(draw * len(split)) for draw in draws[3:]]
+            parts = [sample, *map(split.load, others)]
             images = [part.image for part in parts]
-            check_one_dtype(self.split, dict(zip((key.index, *others), images, strict=True)))
+            check_one_dtype(split, dict(zip((key.index, *others), images, strict=True)))
             low, high = _CENTRE
             centre = (low + draws[1] * (high - low), low + draws[2] * (high - low))
             sample = join(parts, centre, self.stage)

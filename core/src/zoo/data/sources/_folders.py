@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,40 +9,9 @@ from pathlib import Path
 import torch
 
 from zoo.data.datasets import ImageFiles
-from zoo.data.decoding import split_page
-from zoo.data.files._search import find_images, natural_key, subfolders
+from zoo.data.files import find_images, natural_key, size_bytes, split_folders, subfolders
 from zoo.errors import DataError
 from zoo.wording import counted
-
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
-"""Folder names, in lower case, to splits."""
-
-
-def split_folders(root: Path) -> dict[str, Path]:
-    """Folders of ``root`` that are named as splits, by split.
-
-    Raises:
-        DataError: two folders stand for one split.
-    """
-    found: dict[str, Path] = {}
-    for folder in subfolders(root):
-        split = SPLIT_NAMES.get(folder.name.lower())
-        if split is None:
-            continue
-        if split in found:
-            raise DataError(
-                f"{found[split]} and {folder} are both the {split} split", "Rename one of them."
-            )
-        found[split] = folder
-    return found
 
 
 def read_folders(root: Path, *, channels: int) -> dict[str, ImageFiles]:
@@ -108,14 +76,6 @@ def _read_split(
         classes=classes,
         channels=channels,
     )
-
-
-def size_bytes(path: Path) -> int:
-    """Of a file, or of that which a page is in; 0 for a link to nothing: decoding reports it."""
-    try:
-        return os.stat(split_page(path)[0]).st_size  # noqa: PTH116
-    except OSError:
-        return 0
 
 
 def _check_training_classes(folder: Path, by_class: Mapping[str, tuple[Path, list[str]]]) -> None:
