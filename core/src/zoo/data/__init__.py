@@ -21,7 +21,7 @@ from zoo.data._pack_sample import Packing
 from zoo.data._resident import Resident
 from zoo.data._source import Source, open_source
 from zoo.data._torchvision import torchvision_splits
-from zoo.data._transforms import BatchTransform, Transforms
+from zoo.data._transforms import BatchTransform, Resizing, Transforms
 
 __all__ = [
     "BatchTransform",
@@ -34,6 +34,7 @@ __all__ = [
     "Packing",
     "Resident",
     "ResidentDataset",
+    "Resizing",
     "Source",
     "SourceCheck",
     "Transforms",

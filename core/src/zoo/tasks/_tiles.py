@@ -40,7 +40,7 @@ class Tiles:
     def run_whole(self, model: nn.Module, height: int, width: int) -> bool:
         """Whether an image of this size is not cut: it is small, or nobody says how to."""
         unknown = _stated(model) is None and self.overlap_px is None
-        return unknown or max(height, width) <= self.tile_px
+        return unknown or (height <= self.tile_px and width <= self.tile_px)
 
     def are_exact(self, model: nn.Module, height: int, width: int) -> bool:
         """Whether an image of this size gets the answer of one pass over the whole."""
