@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _PIECE_BYTES = 1 << 24
 _LONGEST_REASON = 300
+_HARDLY = 1e-2
+"""Of the largest answer: less between the answers for two images is none to speak of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +94,11 @@ def export_model(
     with _blamed(record, f"run as {format_.title}"):
         graph = format_.read(content)
         parity = measure_parity(graph, examples, len(samples))
+    if parity.spread < _HARDLY:
+        message(
+            f"{record.model} answers nearly alike for all images ({parity.spread:.1g} apart): that"
+            " the file agrees says little.  Is it trained?"
+        )
     return ExportedFile(
         path=path,
         format=format_.title,

@@ -38,14 +38,17 @@ class Parity:
     """How a file was compared with its model.
 
     Attributes:
-        difference: the largest, as a fraction of the largest answer of its batch.
+        difference: the largest, as a fraction of the largest answer.
         tolerance: that was allowed.
+        spread: how far the answers for two images are apart, in the same unit; where that is
+            next to nothing, a small difference proves nothing.
         real_images, random_images: that were compared.
         shapes: of the batches.
     """
 
     difference: float
     tolerance: float
+    spread: float
     real_images: int
     random_images: int
     shapes: Sequence[tuple[int, ...]]
@@ -86,7 +89,8 @@ def measure_parity(graph: Graph, examples: Sequence[Example], real_images: int) 
         ExportError: it answers otherwise; says by how much.
     """
     with torch.no_grad():
-        difference = max(_apart(graph(each.images), each.answers) for each in examples)
+        apart = [_apart(graph(each.images), each.answers) for each in examples]
+    difference = float(torch.tensor(apart).max())  # NaN where one is, unlike Python's own
     if not difference <= TOLERANCE:  # NaN is no agreement
         raise ExportError(
             f"the exported graph does not answer as the model does: they differ by {difference:.2g}"
@@ -97,6 +101,7 @@ def measure_parity(graph: Graph, examples: Sequence[Example], real_images: int) 
     return Parity(
         difference=difference,
         tolerance=TOLERANCE,
+        spread=_spread([each.answers for each in examples]),
         real_images=min(real_images, total),
         random_images=total - min(real_images, total),
         shapes=[tuple(each.images.shape) for each in examples],
@@ -108,8 +113,18 @@ def _apart(found: Tensor, wanted: Tensor) -> float:
         return float("inf")
     if not bool(wanted.isfinite().all()):
         return float("nan")
-    largest = wanted.abs().max().clamp(min=torch.finfo(torch.float32).tiny)
-    return float((found.double() - wanted.double()).abs().max() / largest)
+    return float((found - wanted).abs().max() / _largest(wanted))
+
+
+def _spread(answers: Sequence[Tensor]) -> float:
+    """The largest difference between images whose answers have one shape."""
+    like = [each for each in answers if each.shape[1:] == answers[0].shape[1:]]
+    rows = torch.cat(like)
+    return float((rows - rows[:1]).abs().max() / _largest(rows))
+
+
+def _largest(answers: Tensor) -> Tensor:
+    return answers.abs().max().clamp(min=torch.finfo(torch.float32).tiny)
 
 
 def _batches(transforms: Transforms, shape: InputShape, samples: Sequence[Sample]) -> list[Tensor]:

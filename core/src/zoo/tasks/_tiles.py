@@ -102,7 +102,8 @@ def mirror(images: Tensor, before_px: int, size: Sequence[int]) -> Tensor:
         own = images.shape[dim]
         if own != length:
             at = torch.arange(-before_px, length - before_px, device=images.device)
-            period = max(2 * (own - 1), 1)
+            # A tensor, since exporters know no remainder by a length that is no constant.
+            period = torch.full_like(at, max(2 * (own - 1), 1))
             at = at % period
             images = images.index_select(dim, torch.minimum(at, period - at) if own > 1 else at)
     return images

@@ -12,7 +12,7 @@ from zoo.errors import ExportError, UsageError, ZooError
 from zoo.exporting import check_output, choose_shape, export_model
 from zoo.inference import Predictor
 from zoo.registry import default_registry
-from zoo.workflows._evaluate import data_settings, split_of
+from zoo.workflows._evaluate import data_settings, default_data, split_of
 from zoo.workflows._nobody import to_nobody
 from zoo.workflows._open import is_run, open_predictor
 
@@ -48,7 +48,7 @@ def export(  # noqa: PLR0913  (what a user may choose)
     where they can be read, and on random ones.
 
     >>> import zoo
-    >>> exported = zoo.export("runs/pets", "pets.onnx")
+    >>> exported = zoo.export("runs/pets", "pets.pt2")
     >>> exported.about["classes"], exported.parity.difference < 1e-4
     (['cat', 'dog'], True)
 
@@ -74,6 +74,9 @@ def export(  # noqa: PLR0913  (what a user may choose)
     registry, message = registry or default_registry(), message or to_nobody
     path = Path(output)
     format_ = check_output(path, format)
+    run = None if weights or not is_run(model) else Path(model)
+    if run is None and weights:
+        _check_traceable(str(model), registry)  # before the weights are fetched
     predictor = open_predictor(
         model,
         weights=weights,
@@ -84,7 +87,8 @@ def export(  # noqa: PLR0913  (what a user may choose)
         registry=registry,
         message=message,
     )
-    _check_exportable(predictor.record, image_size, registry)
+    _check_traceable(predictor.record.model, registry)
+    _check_size(predictor.record, image_size, registry)
     shape = choose_shape(
         predictor.model,
         predictor.transforms,
@@ -94,25 +98,32 @@ def export(  # noqa: PLR0913  (what a user may choose)
     )
     if shape.size_px is not None and predictor.transforms.fill is None:
         predictor = _at(predictor, shape.size_px[0])
-    run = None if weights or not is_run(model) else Path(model)
     samples = _validation_images(run, data, predictor.record, registry, message)
     return export_model(predictor, path, format_, shape, samples=samples, message=message)
 
 
-def _check_exportable(record: ModelRecord, image_size: object, registry: Registry) -> None:
-    """See by the model's card what needs no trying.
+def _check_traceable(model: str, registry: Registry) -> None:
+    """See by its card whether a model needs no trying.
 
     Raises:
-        ExportError: it says that the model cannot be exported.
-        UsageError: another image size than the only one that it takes.
+        ExportError: it says that torch cannot trace the model.
     """
-    tags = cast(ModelCard, registry.get("model", record.model).card).tags
-    if NO_EXPORT in tags:
+    entry = registry.get("model", model)
+    if NO_EXPORT in cast(ModelCard, entry.card).tags:
         raise ExportError(
-            f"{record.model} cannot be exported, says its plugin ({record.distribution}): torch"
+            f"{entry.full_name} cannot be exported, says its plugin ({entry.distribution}): torch"
             " cannot trace it, as with most detectors, whose boxes are as many as they find",
             "Deploy it with zoo: zoo.load_run(RUN) answers in any Python program.",
         )
+
+
+def _check_size(record: ModelRecord, image_size: object, registry: Registry) -> None:
+    """Refuse another size than the only one that a model takes.
+
+    Raises:
+        UsageError: names it.
+    """
+    tags = cast(ModelCard, registry.get("model", record.model).card).tags
     if FIXED_SIZE in tags and image_size not in (None, record.input.size_px):
         raise UsageError(
             f"{record.model} takes images of {record.input.size_px} px alone",
@@ -142,12 +153,12 @@ def _validation_images(
     message: Callable[[str], None],
 ) -> Sequence[Sample]:
     """A few images, evenly over the split; none where nobody has them: random ones must do."""
-    settings = data_settings(run, data, {})
-    if not settings.source:
+    if run is None and data is None:
         return []
+    settings = data_settings(run, data, {})
     try:
         source = open_source(
-            settings.source,
+            settings.source or default_data(record, registry),
             registry=registry,
             data=settings,
             channels=record.in_channels,
