@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from zoo.cards import InputSpec, ModelCard
 from zoo.checkpoint import latest_checkpoint
 from zoo.config import Layer
 from zoo.distributed import Agreement, gather_rows, launch, launch_environment, process_group, rank
+from zoo.errors import ConfigError, StoppedError
 from zoo.plugins import Plugin, load_plugins
 from zoo.registry import Registry, default_registry
 from zoo.training import Callback, Trainer
@@ -326,6 +328,82 @@ def test_a_run_of_two_processes_goes_on_with_one(tmp_path: Path, log_of: LogOf) 
 
     assert cut == [75, 75]
     assert_close(log_of(tmp_path / "cut"), log_of(tmp_path / "one"))
+
+
+def test_all_processes_score_the_statistics_that_are_saved(tmp_path: Path) -> None:
+    """Each has seen other images, and batch norm other statistics of them."""
+    scored = Trainer._evaluate
+
+    def work(number: int) -> None:
+        def noting(self: Trainer) -> dict[str, float]:
+            metrics = scored(self)
+            torch.save(self.model.state_dict(), tmp_path / str(number))
+            return metrics
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Trainer, "_evaluate", noting)
+            train(settings(model={"name": "with_norm"}), tmp_path / "run")
+
+    codes = fork_ranks(2, work)
+
+    assert codes == [0, 0]
+    first, second = (torch.load(tmp_path / str(number)) for number in range(2))
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
+
+
+@pytest.fixture
+def nccl(monkeypatch: pytest.MonkeyPatch) -> Mock:
+    """The second of two processes on a machine with two GPUs, its group a stand-in."""
+    group = Mock()
+    monkeypatch.setattr(torch.distributed, "init_process_group", group.join)
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", group.leave)
+    monkeypatch.setattr(torch.cuda, "set_device", group.set_device)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for name, value in launch_environment(1, 2, port=0).items():
+        monkeypatch.setenv(name, value)
+    return group
+
+
+def test_each_process_has_the_gpu_of_its_number(nccl: Mock) -> None:
+    with process_group(torch.device("cuda")) as device:
+        nccl.leave.assert_not_called()
+
+    assert device == torch.device("cuda", 1)
+    nccl.set_device.assert_called_once_with(device)
+    assert nccl.join.call_args.args == ("nccl",)
+    nccl.leave.assert_called_once_with()
+
+
+def test_a_process_that_fails_alone_does_not_wait_in_nccl_for_the_others(nccl: Mock) -> None:
+    with pytest.raises(RuntimeError), process_group(torch.device("cuda")):
+        raise RuntimeError("of this process")
+
+    nccl.leave.assert_not_called()
+
+
+def test_processes_that_all_stop_leave_their_group(nccl: Mock) -> None:
+    with pytest.raises(StoppedError), process_group(torch.device("cuda")):
+        raise StoppedError("by a signal")
+
+    nccl.leave.assert_called_once_with()
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        ("2", r"process 2 of this machine \(LOCAL_RANK\) sees 2 GPUs"),
+        ("", "LOCAL_RANK does not say which GPU"),
+    ],
+)
+def test_a_process_without_a_gpu_of_its_own_is_told(
+    nccl: Mock, monkeypatch: pytest.MonkeyPatch, number: str, said: str
+) -> None:
+    monkeypatch.setenv("LOCAL_RANK", number)
+
+    with pytest.raises(ConfigError, match=said), process_group(torch.device("cuda")):
+        pytest.fail("it has joined")
+
+    nccl.join.assert_not_called()
 
 
 def test_an_error_of_one_process_is_the_error_of_all(tmp_path: Path) -> None:

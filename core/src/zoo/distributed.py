@@ -21,6 +21,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from zoo.errors import ConfigError, StoppedError
+
 T = TypeVar("T")
 
 _FAILED_RANK_GRACE_S = 15.0
@@ -43,9 +45,9 @@ def is_main() -> bool:
 
 
 def barrier() -> None:
-    """Wait for all processes."""
+    """Wait for all processes, not for their devices."""
     if _active():
-        dist.barrier()
+        dist.barrier(group=_host_group())
 
 
 def sum_over_ranks(tensor: Tensor) -> Tensor:
@@ -53,6 +55,16 @@ def sum_over_ranks(tensor: Tensor) -> Tensor:
     if _active():
         dist.all_reduce(tensor)
     return tensor
+
+
+def share_buffers(module: nn.Module) -> None:
+    """Give every process the buffers of rank 0: batch norm's statistics, which each has its own of.
+
+    As DDP does before each training pass, so that rank 0 saves what all have scored.
+    """
+    if _active():
+        for buffer in module.buffers():
+            dist.broadcast(buffer, src=0)
 
 
 def gather_objects(value: Any) -> list[Any]:
@@ -137,12 +149,15 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
 
     Yields:
         The device of this process.
+
+    Raises:
+        ConfigError: there is no GPU for this process.
     """
     if not is_launched():
         yield device
         return
     if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        device = _own_gpu()
         torch.cuda.set_device(device)
     # DDP loads it.  Its functions have the group, if there already is one, as a default argument,
     # and would hold it for ever.
@@ -151,11 +166,37 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
     backend = "nccl" if device.type == "cuda" else "gloo"
     with _stdout_to_stderr():
         dist.init_process_group(backend, timeout=timedelta(minutes=10))
+    failed = False
     try:
         yield device
+    except StoppedError:  # all of them stop
+        raise
+    except BaseException:
+        failed = True
+        raise
     finally:
         _let_go_of_groups()
-        dist.destroy_process_group()
+        # NCCL would wait for the others, who wait for this process: its end is what ends them.
+        if not failed or backend != "nccl":
+            dist.destroy_process_group()
+
+
+def _own_gpu() -> torch.device:
+    """The GPU with this process's number on its machine."""
+    number, there_are = os.environ.get("LOCAL_RANK", ""), torch.cuda.device_count()
+    if not number.isdecimal():
+        raise ConfigError(
+            "this is one of several processes (WORLD_SIZE), and LOCAL_RANK does not say which GPU"
+            " is its own",
+            "Start them with `zoo train --gpus N` or torchrun, which set it.",
+        )
+    if int(number) >= there_are:
+        noun = "GPU" if there_are == 1 else "GPUs"
+        raise ConfigError(
+            f"process {number} of this machine (LOCAL_RANK) sees {there_are} {noun}",
+            "Start no more processes than GPUs, and let CUDA_VISIBLE_DEVICES name all of them.",
+        )
+    return torch.device("cuda", int(number))
 
 
 def data_parallel(module: nn.Module, device: torch.device) -> nn.Module:

@@ -13,6 +13,7 @@ import torch
 
 from zoo.devices import describe_device
 from zoo.errors import DeviceMemoryError
+from zoo.wording import counted
 
 T = TypeVar("T")
 
@@ -22,6 +23,12 @@ _WORDS = (
     "DefaultCPUAllocator: not enough memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
+    # What libraries say where their handle or their scratch space finds no room.
+    "CUBLAS_STATUS_NOT_INITIALIZED",
+    "CUDNN_STATUS_NOT_INITIALIZED",
+    "CUDNN_STATUS_NOT_SUPPORTED",
+    "unable to find an engine to execute this computation",
+    "Unable to find a valid cuDNN algorithm",
 )
 
 
@@ -97,7 +104,7 @@ class MicroBatchSize:
         if self.images != at_first and self.message is not None:
             self.message(
                 f"{describe_device(self._device)} has not the memory for"
-                f" {min(count, at_first or count)} images at once:"
+                f" {counted(min(count, at_first or count), 'image')} at once:"
                 f" {self.images} at a time from here on{self._note}"
             )
         return result

@@ -50,9 +50,10 @@ def test_a_package_that_cannot_be_imported_is_a_fault(monkeypatch):
 def test_a_driver_without_a_device_is_a_fault(monkeypatch, driver, devices, faulty):
     monkeypatch.setattr("shutil.which", lambda name: driver)
 
-    check = _cuda("12.8", devices)
+    check = _cuda("12.8", devices, "its driver is too old")
 
     assert bool(check.fault) == faulty
+    assert ("its driver is too old" in check.fault) == faulty
 
 
 def test_a_folder_is_left_as_it_is(tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
+from zoo.cli._main import _DEVICE_FAILED
 from zoo.errors import (
     CheckpointError,
     ConfigError,
@@ -51,6 +52,16 @@ def raising(error: BaseException):
             type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory. Tried.\nMore"),
             1,
             f"Error: CUDA out of memory. Tried.\n{LESS}",
+        ),
+        (
+            type("AcceleratorError", (RuntimeError,), {})("CUDA error: out of memory\nMore"),
+            1,
+            f"Error: CUDA error: out of memory\n{LESS}",
+        ),
+        (
+            type("AcceleratorError", (RuntimeError,), {})("CUDA error: unspecified launch failure"),
+            1,
+            f"Error: CUDA error: unspecified launch failure\n{_DEVICE_FAILED}\n",
         ),
         (MemoryError("much"), 1, f"Error: MemoryError: much\n{BUG}"),
         (SystemExit(3), 3, ""),

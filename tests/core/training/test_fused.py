@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -126,3 +127,17 @@ def test_training_does_not_load_the_compiler_stack() -> None:
     )
 
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("momentum", "told"), [(0.0, False), (0.9, True)])
+def test_the_kernel_hears_of_its_first_step_only_with_momentum(
+    monkeypatch: pytest.MonkeyPatch, momentum: float, told: bool
+) -> None:
+    """On CUDA it warns of the word where there is no momentum for it to mean something."""
+    network = model()
+    kernel = Mock()
+    monkeypatch.setattr(torch, "_fused_sgd_", kernel)
+
+    train(network, ours(network, name="sgd", momentum=momentum), steps=1)
+
+    assert {call.kwargs["is_first_step"] for call in kernel.call_args_list} == {told}

@@ -17,6 +17,7 @@ from zoo.checkpoint import load_best
 from zoo.errors import NonFiniteError, UnknownNameError, ZooError
 from zoo.reporting import Profiler
 from zoo.training import Callback, Trainer
+from zoo.training._snapshot import optimizer_tensors
 
 Build = Callable[..., Trainer]
 
@@ -265,6 +266,25 @@ def test_batch_norm_statistics_of_a_bad_forward_pass_go_back(build: Build) -> No
     after = values(trainer.model)
     assert torch.equal(after["norm.running_mean"], before["norm.running_mean"])
     assert torch.equal(after["norm.num_batches_tracked"], before["norm.num_batches_tracked"])
+
+
+def test_the_gate_of_a_gpu_holds_until_it_is_read(build: Build) -> None:
+    """There the flag stays on the device for many steps, none of which may change anything."""
+    trainer = build({"training": {"max_steps": 3}, "optimizer": {"name": "adamw"}})
+    trainer.fit()
+    trainer.guard._read_every = 50
+    trainer.model.conv.bias.data.fill_(math.inf)
+    before = values(trainer.model) | optimizer_tensors(trainer.optimizer, trainer.model)
+    before = {name: tensor.clone() for name, tensor in before.items()}
+    batch = next(iter(trainer._rest_of_epoch()))
+
+    trainer.train_step(batch)
+    trainer.train_step(batch)
+
+    after = values(trainer.model) | optimizer_tensors(trainer.optimizer, trainer.model)
+    torch.testing.assert_close(after, before, rtol=0, atol=0)
+    with pytest.raises(NonFiniteError, match="at step 4 "):
+        trainer.save()
 
 
 def test_an_fp16_overflow_is_skipped_and_no_failure(build: Build) -> None:

@@ -14,7 +14,7 @@ from torch import nn
 from zoo.cards import read_card_table
 from zoo.checkpoint import class_names, load_weights
 from zoo.cli._main import run
-from zoo.errors import ConfigError, PluginError
+from zoo.errors import ConfigError, PluginError, UsageError
 from zoo.models import build_backbone, build_model, freeze_parts
 from zoo_testkit import ModelContract, PluginContract
 from zoo_timm import table
@@ -234,10 +234,10 @@ def test_an_option_that_the_model_has_not_is_refused():
 def test_without_timm_listing_works_and_building_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
 
-    with pytest.raises(PluginError, match="timm cannot be imported") as caught:
+    with pytest.raises(UsageError, match="the model test_resnet needs timm") as caught:
         build_model("timm:test_resnet")
 
-    assert caught.value.cure == "Install it: pip install 'zoo-timm[timm]'"
+    assert caught.value.cure == "pip install 'zoo-timm[timm]'"
     assert len(zoo_models()) > 1_300
 
 

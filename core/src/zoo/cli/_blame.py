@@ -33,9 +33,12 @@ def blame(error: BaseException) -> PluginCodeError | None:
 
 
 def _is_failure(error: BaseException) -> bool:
-    """Whether an exception is a fault: a verb may exit, a model that is trained may not."""
+    """Whether an exception is a fault: a verb may exit, a model that is trained may not.
+
+    What a device says is heard wherever the program happens to be.
+    """
     if not isinstance(error, SystemExit):
-        return type(error).__name__ != "OutOfMemoryError"
+        return type(error).__name__ not in ("OutOfMemoryError", "AcceleratorError")
     return any(
         module.startswith("zoo.") and not module.startswith("zoo.cli.")
         for module in modules_of(error)

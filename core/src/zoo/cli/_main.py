@@ -20,6 +20,11 @@ from zoo.errors import StorageError, ZooError
 FAILED, INTERRUPTED = 1, 130
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 _LESS_MEMORY = "Use a smaller --batch-size or --image-size, or --precision bf16."
+_DEVICE_FAILED = (
+    "The device cannot go on, and where it failed is not known: it works behind the program."
+    " A run goes on with `zoo train --resume RUN`; with --device cpu a fault of model or data is"
+    " named, and `dmesg` shows one of the hardware."
+)
 _BUG = "This looks like a bug. Run again with --debug to see where it happened."
 
 
@@ -87,8 +92,11 @@ def _explain(error: BaseException) -> int:
 def _explain_unknown(error: BaseException) -> tuple[str, str]:
     """Cause and cure of what nobody has foreseen; memory may run out anywhere."""
     name, line = type(error).__name__, (str(error).strip().splitlines() or [""])[0]
-    if name == "OutOfMemoryError":  # torch's, which may not be loaded here
+    # By the names of torch's classes, which may not be loaded here.
+    if name == "OutOfMemoryError" or (name == "AcceleratorError" and "out of memory" in line):
         return line, _LESS_MEMORY
+    if name == "AcceleratorError":
+        return line, _DEVICE_FAILED
     return f"{name}: {line}".strip(": "), _BUG
 
 

@@ -17,9 +17,10 @@ import click
 
 from zoo.cli._options import json_option
 from zoo.cli._output import print_answer, print_json
+from zoo.cores import usable_cores
 from zoo.plugins import Plugin, in_a_line
 from zoo.registry import default_registry
-from zoo.runs import usable_cores
+from zoo.wording import counted
 
 LEAST_SHARED_BYTES = 256 * 2**20
 """Loader processes hand batches over in shared memory; containers often have 64 MiB of it."""
@@ -91,25 +92,27 @@ def _hardware() -> Iterator[Check]:
     try:
         import torch
 
-        from zoo.devices import choose_device, choose_precision, describe_device
+        from zoo.devices import choose_device, choose_precision, cuda_fault, describe_device
     except Exception:  # noqa: BLE001 - told by the check of torch itself
         return
     device = choose_device("auto")
     yield Check("device", describe_device(device))
     yield Check("precision", f"{choose_precision('auto', device)} on {device}, fp32 everywhere")
-    yield _cuda(torch.version.cuda, torch.cuda.device_count())
+    fault = cuda_fault()
+    yield _cuda(torch.version.cuda, 0 if fault else torch.cuda.device_count(), fault)
 
 
-def _cuda(built_for: str | None, devices: int) -> Check:
-    """Whether torch sees the GPUs that the driver shows."""
+def _cuda(built_for: str | None, devices: int, fault: str) -> Check:
+    """Whether torch can use the GPUs that the driver shows."""
     driver = shutil.which("nvidia-smi") is not None
-    value = f"{devices} devices, torch is built for {f'CUDA {built_for}' if built_for else 'CPU'}"
+    target = f"CUDA {built_for}" if built_for else "CPU"
+    value = f"{counted(devices, 'device')}, torch is built for {target}"
     if devices or not driver:
         return Check("CUDA", value)
     return Check(
         "CUDA",
         value,
-        "there is an NVIDIA driver, but torch sees no GPU",
+        f"there is an NVIDIA driver, but torch uses no GPU: {fault}",
         "Compare `nvidia-smi` with torch's CUDA version: a newer driver or an older torch helps.",
     )
 
@@ -151,6 +154,14 @@ def _plugins(plugins: Iterable[Plugin]) -> Iterator[Check]:
         elif plugin.heavy:
             fault = f"it imports {', '.join(plugin.heavy)} to be listed, which slows every command"
             cure = f"Tell the authors of {plugin.distribution}: cards need no import of a model."
+        elif plugin.doubled:
+            fault = plugin.doubled
+            cure = (
+                f"pip uninstall {plugin.distribution}, until none is left; then install it again."
+            )
+        elif plugin.meddling:
+            fault = f"it {plugin.meddling}"
+            cure = f"Tell the authors of {plugin.distribution}."
         yield Check(f"plugin {plugin.name}", value, fault, cure)
 
 

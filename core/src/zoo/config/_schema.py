@@ -91,7 +91,7 @@ class DataConfig(Section):
     cache: Literal["auto", "memory", "none"] = "auto"
     """Whether decoded images stay in memory; "auto" keeps them where they fit."""
     workers: Count | None = None
-    """Loader processes; default: what the machine and the data ask for."""
+    """Loader processes of training and evaluation; default: what machine and data ask for."""
 
 
 class TransformsConfig(OpenSection):
@@ -188,7 +188,7 @@ class MachineConfig(Section):
     gpus: PositiveInt = 1
     """Processes on this machine, a GPU for each."""
     threads: PositiveInt | None = None
-    """CPU threads of each process; default: torch's own number."""
+    """CPU threads of each process, on which last digits depend; default: torch's own number."""
     deterministic: bool = False
     """Only kernels that give the same bits on every run."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.exporting._graph import INPUT
 
 if TYPE_CHECKING:
-    from zoo.data import Transforms
+    from zoo.data.transforms import Transforms
     from zoo.exporting._shape import InputShape
     from zoo.inference import ModelRecord
 

@@ -20,7 +20,7 @@ from zoo.structures import Batch, SampleKey, SampleKeys
 if TYPE_CHECKING:
     from torch import nn
 
-    from zoo.data import Transforms
+    from zoo.data.transforms import Transforms
     from zoo.exporting._formats import Graph
     from zoo.exporting._shape import InputShape
     from zoo.structures import Sample

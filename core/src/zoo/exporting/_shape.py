@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from zoo.cards import InputSpec
-    from zoo.data import Transforms
+    from zoo.data.transforms import Transforms
 
 DYNAMIC: Literal["dynamic"] = "dynamic"
 """The word for a length that every call of the graph may choose."""

@@ -52,6 +52,10 @@ class RandScore(Metric):
         )
         self.states = {"scores": torch.zeros(0, 2, dtype=torch.float64)}
 
+    def to(self, device: torch.device) -> RandScore:
+        """Rows stay on the host, which computes them; MPS has no float64."""
+        return self
+
     def update(self, predictions: Tensor, batch: Batch) -> None:
         """Add a batch of class numbers (b, h, w); this one waits for the device."""
         masks = batch.targets["masks"]
@@ -60,9 +64,9 @@ class RandScore(Metric):
             self._score(*(maps.numpy() for maps in image))
             for image in zip(predictions.cpu(), masks.cpu(), inside.cpu(), strict=True)
         ]
-        rows = torch.tensor(scores, dtype=torch.float64, device=masks.device)
+        rows = torch.tensor(scores, dtype=torch.float64)
         self.states["scores"] = torch.cat(
-            [self.states["scores"], torch.stack([batch.ids.double(), rows], dim=1)]
+            [self.states["scores"], torch.stack([batch.ids.cpu().double(), rows], dim=1)]
         )
 
     def compute(self) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """The run folder and where each thing in it came from; no torch."""
 
-from zoo.runs._environment import describe_environment, usable_cores
+from zoo.runs._environment import describe_environment
 from zoo.runs._folder import RunFolder
 from zoo.runs._json import JSON, dump_json, parse_json
 from zoo.runs._lock import folder_lock, turn
@@ -32,7 +32,6 @@ __all__ = [
     "sync_folder",
     "temporary_name",
     "turn",
-    "usable_cores",
     "write_atomically",
     "write_new_file",
 ]

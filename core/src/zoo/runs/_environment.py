@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from zoo.cores import usable_cores
+
 _DISTRIBUTIONS = (
     "zoo-core", "torch", "torchvision", "numpy", "pillow", "simplejpeg", "safetensors", "pydantic",
     "timm",
@@ -77,9 +79,3 @@ def _cpu_model() -> str:
         return platform.processor()
     models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(models, platform.processor())
-
-
-def usable_cores() -> int:
-    """Cores that this process may use: fewer than the machine's under a scheduler."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1

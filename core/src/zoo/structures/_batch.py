@@ -126,14 +126,16 @@ class Batch:
         return self.images.shape[0]
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on a device; pinned memory is copied without waiting."""
+        """The same batch on a device; what is pinned goes to CUDA without waiting."""
         if self.images.device == device:
             return self
+        # Nowhere else: the host would read, or MPS be given, what is not there yet or no more.
+        later = device.type == "cuda"
         return replace(
             self,
-            images=self.images.to(device, non_blocking=True),
-            ids=self.ids.to(device, non_blocking=True),
-            targets={k: v.to(device, non_blocking=True) for k, v in self.targets.items()},
+            images=self.images.to(device, non_blocking=later),
+            ids=self.ids.to(device, non_blocking=later),
+            targets={k: v.to(device, non_blocking=later) for k, v in self.targets.items()},
         )
 
     def pin_memory(self) -> Batch:

@@ -22,7 +22,8 @@ def pixel_count(masks: Tensor, class_weights: Tensor | None, weights: Tensor | N
     """What a loss of pixels is divided by: their number, or the sum of their weights."""
     if class_weights is None and weights is None:
         return (masks != IGNORED).sum()
-    return pixel_weights(masks, class_weights, weights).sum(dtype=torch.float64)
+    precise = torch.float32 if masks.device.type == "mps" else torch.float64  # MPS has none
+    return pixel_weights(masks, class_weights, weights).sum(dtype=precise)
 
 
 def pixel_weights(masks: Tensor, class_weights: Tensor | None, weights: Tensor | None) -> Tensor:

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from zoo.data import BoxedFiles, mask_transforms, weigh_borders
+from zoo.data.boxes import BoxedFiles
+from zoo.data.transforms import mask_transforms, weigh_borders
 from zoo.errors import ConfigError, DataError
 from zoo.metrics import BoundaryScores, Metric, RandScore, RegionScores
 from zoo.structures import IGNORED, Batch, LossSum, Step
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from zoo.cards import InputSpec
-    from zoo.data import Dataset, Transforms
+    from zoo.data.datasets import Dataset
+    from zoo.data.transforms import Transforms
 
 LOSSES = {
     "cross_entropy": ("cross_entropy",),
@@ -149,11 +151,11 @@ class SegmentationTask(Task):
 
     @classmethod
     def transforms_schema(cls) -> Callable[..., Transforms]:
-        """``zoo.data.mask_transforms``."""
+        """``zoo.data.transforms.mask_transforms``."""
         return mask_transforms
 
     def transforms(self, split: str, spec: InputSpec, *, seed: int, **options: Any) -> Transforms:
-        """The transforms of ``zoo.data.mask_transforms``, whose keywords are the options."""
+        """``zoo.data.transforms.mask_transforms``, whose keywords are the options."""
         transforms = mask_transforms(
             train=split == "train",
             spec=spec,
@@ -274,8 +276,8 @@ class SegmentationTask(Task):
         parts: dict[int, Tensor] = {}
         for rows in groups:
             height, width = sizes[rows[0]]
-            images = batch.images if len(rows) == len(batch) else batch.images[rows]
-            images = images[..., :height, :width]
+            # One by one: as an index the list would be copied to the device, and waited for.
+            images = torch.stack([batch.images[row, :, :height, :width] for row in rows])
             logits = _two_or_more(dense_logits(model, images, tiles, frame_px=frame_px))
             if len(groups) == 1:
                 return logits

@@ -27,7 +27,8 @@ class Ema:
         pairs = [(own[name], tensor) for name, tensor in model.state_dict().items()]
         self._averages = [mean for mean, tensor in pairs if tensor.is_floating_point()]
         self._weights = [tensor for _, tensor in pairs if tensor.is_floating_point()]
-        self._copies = [pair for pair in pairs if not pair[1].is_floating_point()]
+        self._kept = [mean for mean, tensor in pairs if not tensor.is_floating_point()]
+        self._counters = [tensor for _, tensor in pairs if not tensor.is_floating_point()]
 
     @torch.no_grad()
     def update(self, step: int) -> None:
@@ -36,5 +37,5 @@ class Ema:
             return
         decay = 0.0 if step <= self._section.warmup_steps else self._section.decay
         torch._foreach_lerp_(self._averages, self._weights, 1 - decay)
-        for mean, tensor in self._copies:
-            mean.copy_(tensor)
+        if self._counters:
+            torch._foreach_copy_(self._kept, self._counters)

@@ -133,7 +133,7 @@ class FusedSgd(FusedOptimizer):
             weight_decay=group["weight_decay"],
             lr=group["lr"],
             maximize=False,
-            is_first_step=is_first,
+            is_first_step=is_first and bool(states),  # without momentum CUDA warns of it
             grad_scale=self.grad_scale,
             found_inf=self.found_inf,
             **self._options,

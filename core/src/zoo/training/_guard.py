@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -36,8 +37,7 @@ class NonFiniteGuard:
     ) -> None:
         self._optimizer = optimizer
         self._scaler = scaler
-        self._buffers = list(model.buffers())
-        self._copies = [buffer.clone() for buffer in self._buffers]
+        self._buffers = [_Buffers(alike) for alike in _by_type(model.buffers())]
         self._bad_step = torch.zeros((), dtype=torch.int64, device=device)
         self._recent: dict[int, SampleKeys] = {}
         gated = getattr(optimizer, "_step_supports_amp_scaling", False)
@@ -45,13 +45,13 @@ class NonFiniteGuard:
 
     def before_forward(self) -> None:
         """Copy the buffers."""
-        if self._buffers:
-            torch._foreach_copy_(self._copies, self._buffers)
+        for buffers in self._buffers:
+            buffers.keep()
 
     def undo_forward(self) -> None:
         """Put the buffers back."""
-        if self._buffers:
-            torch._foreach_copy_(self._buffers, self._copies)
+        for buffers in self._buffers:
+            buffers.put_back()
 
     def before_update(self, norm: Tensor, step: int, keys: SampleKeys) -> None:
         """Gate the update that follows.
@@ -86,8 +86,8 @@ class NonFiniteGuard:
         self._restore_buffers_if(stop)
 
     def _restore_buffers_if(self, undo: Tensor) -> None:
-        for buffer, copy in zip(self._buffers, self._copies, strict=True):
-            torch.where(undo, copy, buffer, out=buffer)
+        for buffers in self._buffers:
+            buffers.put_back_if(undo)
 
     def check(self) -> None:
         """Read the flag; before every checkpoint and at the end.
@@ -107,3 +107,38 @@ class NonFiniteGuard:
                 "The weights are those of the step before. Lower --learning-rate, set"
                 " training.clip_norm, or look at these samples with `zoo data check`.",
             )
+
+
+class _Buffers:
+    """Buffers of one type, and a copy of them.
+
+    Copies are one tensor, with a view for each buffer, so that a GPU is given a handful of kernels
+    at each step, not one for each of the hundred buffers of a ResNet.
+    """
+
+    def __init__(self, buffers: list[Tensor]) -> None:
+        self._buffers = buffers
+        lengths = [buffer.numel() for buffer in buffers]
+        self._kept, self._now = (buffers[0].new_empty(sum(lengths)) for _ in range(2))
+        self._kept_views, self._now_views = (
+            [part.view(b.shape) for part, b in zip(flat.split(lengths), buffers, strict=True)]
+            for flat in (self._kept, self._now)
+        )
+
+    def keep(self) -> None:
+        torch._foreach_copy_(self._kept_views, self._buffers)
+
+    def put_back(self) -> None:
+        torch._foreach_copy_(self._buffers, self._kept_views)
+
+    def put_back_if(self, undo: Tensor) -> None:
+        torch._foreach_copy_(self._now_views, self._buffers)
+        torch.where(undo, self._kept, self._now, out=self._now)
+        torch._foreach_copy_(self._buffers, self._now_views)
+
+
+def _by_type(buffers: Iterable[Tensor]) -> list[list[Tensor]]:
+    groups: dict[torch.dtype, list[Tensor]] = {}
+    for buffer in buffers:
+        groups.setdefault(buffer.dtype, []).append(buffer)
+    return list(groups.values())

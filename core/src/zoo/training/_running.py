@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from zoo.devices import send
 from zoo.distributed import sum_over_ranks
 from zoo.metrics import Metric
 from zoo.structures import Batch, Step
@@ -46,8 +47,9 @@ class _RunningLoss:
     def _column(self, values: Sequence[Tensor | float]) -> Tensor:
         tensors = [value for value in values if isinstance(value, Tensor)]
         if len(tensors) == len(values) and len({tensor.dtype for tensor in tensors}) == 1:
-            return torch.stack(tensors).double()
-        return self.sums.new_tensor([float(value) for value in values])
+            return torch.stack(tensors).to(self.sums.device).double()
+        numbers = torch.tensor([float(value) for value in values], dtype=torch.float64)
+        return send(numbers, self.sums.device)
 
 
 class RunningMetrics:
@@ -56,7 +58,8 @@ class RunningMetrics:
     def __init__(self, metrics: Mapping[str, Metric], device: torch.device) -> None:
         self._metrics = {name: metric.to(device) for name, metric in metrics.items()}
         self._losses: dict[str, _RunningLoss] = {}
-        self._device = device
+        # MPS has no float64.
+        self._device = device if device.type != "mps" else torch.device("cpu")
 
     def update(self, step: Step, batch: Batch) -> None:
         """Add a (micro-)batch, detached; nothing here waits for the device."""
@@ -101,8 +104,8 @@ class RunningMetrics:
         """Add what ``tensors`` gave, of this process or of another."""
         for path, tensor in tensors.items():
             kind, name = path.split("/", 1)
-            value = tensor.to(self._device)
             if kind == "loss":
+                value = tensor.to(self._device)
                 running = self._running(name, float(value[2]))
                 running.sums = running.sums + value[:2]
                 for total, count in tensors.get(f"recent/{name}", value.new_empty(2, 0)).T:
@@ -110,7 +113,7 @@ class RunningMetrics:
             elif kind == "metric":
                 metric, key = name.rsplit("/", 1)
                 states = self._metrics[metric].states
-                states[key] = states[key] + value
+                states[key] = states[key] + tensor.to(states[key].device)
 
     def _running(self, name: str, weight: float) -> _RunningLoss:
         if name not in self._losses:

@@ -19,7 +19,15 @@ from torch.nn.utils import clip_grads_with_norm_
 from zoo.checkpoint import Checkpoint, save_best, save_checkpoint
 from zoo.config import RunConfig
 from zoo.devices import autocast
-from zoo.distributed import Agreement, barrier, data_parallel, is_main, sum_over_ranks, world_size
+from zoo.distributed import (
+    Agreement,
+    barrier,
+    data_parallel,
+    is_main,
+    share_buffers,
+    sum_over_ranks,
+    world_size,
+)
 from zoo.errors import StoppedError, UnknownNameError, ZooError
 from zoo.structures import Batch, Step, loss_weights
 from zoo.tasks import Task
@@ -238,8 +246,14 @@ class Trainer:
         counts = self.task.loss_counts(batch)
         if world_size() == 1:
             return counts
-        own = [torch.as_tensor(count, dtype=torch.float64) for count in counts.values()]
-        sums = sum_over_ranks(torch.stack([count.to(self.device) for count in own]))
+        own = [
+            count.to(self.device, torch.float64)
+            if isinstance(count, Tensor)
+            # Filled there: a copy of the host's number would wait for the step before.
+            else torch.full((), count, dtype=torch.float64, device=self.device)
+            for count in counts.values()
+        ]
+        sums = sum_over_ranks(torch.stack(own))
         return dict(zip(counts, sums, strict=True))
 
     def _micro_batches(self, batch: Batch) -> Iterator[tuple[Batch, AbstractContextManager[None]]]:
@@ -302,6 +316,7 @@ class Trainer:
     def _evaluate(self) -> dict[str, float]:
         if self._validate is None:
             return {}
+        share_buffers(self.scored_model)
         values = self._validate(
             self.scored_model, self._on_evaluation_progress, self.memory.evaluation
         )

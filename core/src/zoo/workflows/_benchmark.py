@@ -17,7 +17,9 @@ import torch
 
 from zoo.cards import ModelCard
 from zoo.config import Layer
-from zoo.data import Source, open_source
+from zoo.cores import core_times
+from zoo.data.datasets import Source
+from zoo.data.sources import open_source
 from zoo.devices import choose_precision, describe_device
 from zoo.models import describe_structure
 from zoo.registry import Registry, default_registry
@@ -28,6 +30,7 @@ from zoo.workflows._benchmark_model import INFERENCE, ORIGIN, PLAIN, TRAINING, B
 from zoo.workflows._benchmark_peak import PEAK, peak_candidates
 from zoo.workflows._benchmark_peers import check_peers, peer_candidates
 from zoo.workflows._benchmark_timing import Candidate, Timing, take_turns
+from zoo.workflows._crowded import crowded_line
 from zoo.workflows._nobody import to_nobody
 from zoo.workflows._plan import RunPlan, plan_run
 from zoo.workflows._train import on_machine
@@ -133,6 +136,7 @@ def benchmark(  # noqa: PLR0913 - the options of the verb
     check_peers(against, registry.get("model", model), registry)
     asked = {"batch_size": batch_size, "image_size": image_size, "device": device, "data": data}
     plan = _plan(model, asked, registry)
+    cores_before = core_times()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     torch.set_num_threads(plan.config.machine.threads or torch.get_num_threads())
     source, task = _open_data(plan, registry, message)
@@ -145,6 +149,8 @@ def benchmark(  # noqa: PLR0913 - the options of the verb
     with bench.explained(PLAIN):
         total = describe_structure(bench.build(PLAIN, torch.device("cpu")), plan.input)[-1]
     usual = Variant(choose_precision("auto", bench.device), channels_last=True)
+    if line := crowded_line(cores_before, bench.device):
+        message(line)
     with closing(Reading(plan, source, task, bench.device)) as reading:
         candidates = [
             *_of_the_model(bench, phases, against, compiled=compiled, registry=registry),

@@ -150,8 +150,8 @@ def _lightning(bench: Bench) -> Steps:
         clock, batches = Clock(), cast(Dataset[Batch], [bench.batch] * number)
         with _silenced():
             trainer = lightning.Trainer(
-                accelerator="gpu" if bench.device.type == "cuda" else "cpu",
-                devices=1,
+                accelerator=bench.device.type,
+                devices=[bench.device.index or 0] if bench.device.type == "cuda" else 1,
                 max_epochs=1,
                 callbacks=[clock],
                 logger=False,

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any, cast
 from zoo import evaluation
 from zoo.cards import MetricCard
 from zoo.config import DataConfig, check_options, load_config
-from zoo.data import Loader, evaluation_batches, open_source
+from zoo.cores import core_times
+from zoo.data.loading import Loader, evaluation_batches
+from zoo.data.sources import open_source
 from zoo.errors import UnknownNameError, UsageError
 from zoo.inference import Predictor
 from zoo.models import FOLDING_PAYS_FROM
 from zoo.registry import default_registry
 from zoo.runs import RunFolder
 from zoo.workflows._classes import with_classes_of
+from zoo.workflows._crowded import crowded_line
 from zoo.workflows._nobody import to_nobody
 from zoo.workflows._open import is_run, open_predictor
 from zoo.workflows._proposals import with_proposals_for
@@ -25,7 +28,7 @@ from zoo.workflows._proposals import with_proposals_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from zoo.data import Dataset, Source
+    from zoo.data.datasets import Dataset, Source
     from zoo.inference import ModelRecord
     from zoo.metrics import Metric
     from zoo.registry import Registry
@@ -111,7 +114,7 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
         UsageError: the model, weights, data, split or metric do not exist.
     """
     registry = registry or default_registry()
-    message = message or to_nobody
+    message, cores_before = message or to_nobody, core_times()
     run = None if weights or isinstance(model, Predictor) or not is_run(model) else Path(model)
     settings = data_settings(run, data, data_options or {})
     predictor = open_predictor(
@@ -150,6 +153,8 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
         message=message,
         bar=None if progress is None else lambda _: nullcontext(progress),
     )
+    if line := crowded_line(cores_before, predictor.device):
+        message(line)
     return score_split(
         predictor,
         source,

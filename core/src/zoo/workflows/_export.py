@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from zoo.cards import FIXED_SIZE, NO_EXPORT, ModelCard
-from zoo.data import open_source
+from zoo.data.sources import open_source
 from zoo.errors import ExportError, UsageError, ZooError
 from zoo.exporting import check_output, choose_shape, export_model
 from zoo.inference import Predictor

@@ -15,7 +15,9 @@ from torch import nn
 
 from zoo.checkpoint import latest_checkpoint, step_folders
 from zoo.config import Layer, dump_config
-from zoo.data import Source, open_source
+from zoo.cores import core_times
+from zoo.data.datasets import Source
+from zoo.data.sources import open_source
 from zoo.devices import choose_device, describe_device
 from zoo.distributed import is_main, is_main_process, on_main, process_group, rank
 from zoo.errors import ConfigError, StoppedError, UnknownNameError, ZooError
@@ -35,10 +37,12 @@ from zoo.training import (
     monitored,
     seed_everything,
 )
+from zoo.wording import counted
+from zoo.workflows._crowded import crowded_line
 from zoo.workflows._duration import long_run_line, time_image
 from zoo.workflows._feed import Feed
 from zoo.workflows._model import build_planned_model
-from zoo.workflows._plan import RunPlan, overlay
+from zoo.workflows._plan import THIS_MACHINE, RunPlan, overlay
 from zoo.workflows._proposals import (
     PROPOSALS_RECORD,
     ProposalSource,
@@ -87,6 +91,7 @@ class Job:
         self._bar = bar
         self.proposals: ProposalSource | None = None
         self._stack = ExitStack()
+        self._cores_before = core_times()
 
     def start(self, output: Path | None) -> TrainResult:
         """A new run."""
@@ -96,6 +101,7 @@ class Job:
             for line in self.plan.resolved.dropped:
                 self._say(line)
             self._prepare()
+            self._say_if_crowded()
             folder = on_main(lambda: self._create_folder(output))
             if is_main():
                 self._stack.enter_context(folder.lock())
@@ -120,6 +126,8 @@ class Job:
         torch.set_num_threads(machine.threads or torch.get_num_threads())
         if machine.deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            before = torch.are_deterministic_algorithms_enabled()
+            self._stack.callback(torch.use_deterministic_algorithms, before)
             torch.use_deterministic_algorithms(mode=True)
         device = choose_device(machine.device)
         self.source = open_source(
@@ -164,10 +172,12 @@ class Job:
         origin = self.plan.resolved.origins.get("training.batch_size", "default")
         if not origin.startswith(("recipe ", "data set ", "default")):
             raise ConfigError(
-                f"training.batch_size = {size} ({origin}): there are {images} training images",
+                f"training.batch_size = {size} ({origin}): training has {counted(images, 'image')}",
                 f"Use --batch-size {images} or less.",
             )
-        self._say(f"batches have {images} images, not {size} ({origin}): there are no more")
+        self._say(
+            f"batches have {counted(images, 'image')}, not {size} ({origin}): there are no more"
+        )
 
     def _with_proposals(self) -> Source:
         """The data as the model sees them.
@@ -221,6 +231,18 @@ class Job:
         if line is not None:
             self._say(line)
 
+    def _say_if_crowded(self) -> None:
+        """Other programs slow threads down, to whoever did not choose their number.
+
+        Processes of one run would take each other for other programs.
+        """
+        chosen = self.plan.resolved.origins.get("machine.threads") != THIS_MACHINE
+        if chosen or self.config.machine.gpus > 1:
+            return
+        line = crowded_line(self._cores_before, self.device, cure="--set machine.threads={}")
+        if line is not None:
+            self._say(line)
+
     def _build_trainer(self) -> Trainer:
         """The trainer, as yet without a folder to write to."""
         return Trainer(
@@ -240,7 +262,10 @@ class Job:
         """Write what the run is; ``config.toml``, which makes it a run, last."""
         plugins = {p.distribution: p.version for p in (self.plan.model, self.plan.task)}
         try:
-            folder.write_json("environment.json", describe_environment(plugins=plugins))
+            environment = describe_environment(
+                plugins=plugins, device=describe_device(self.device), cuda=torch.version.cuda
+            )
+            folder.write_json("environment.json", environment)
             folder.write_json(DATA_RECORD, self.source.record())
             if self.proposals is not None:
                 folder.write_json(PROPOSALS_RECORD, hashes_of(self.fed))
@@ -262,6 +287,8 @@ class Job:
         except Exception as error:
             if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
                 raise _cannot_compile(error) from error
+            if "does not have a deterministic implementation" in str(error):
+                raise _not_deterministic(error) from error
             raise
         if is_main():
             folder.write_json("result.json", asdict(result))
@@ -311,18 +338,18 @@ class Job:
             run=folder,
             recipe=self.config.recipe,
         )
+        if self._profile_steps:  # before the console, so that it speaks when that is done
+            profiler = Profiler(self._profile_steps, folder.path / "profile", self._say)
+            self._profiler = self._stack.enter_context(profiler)
         console = ConsoleReporter(summary, monitor=monitor, mode=mode)
         self._stack.enter_context(console)
-        callbacks = [
+        return [
             console,
             JsonLines(folder.metrics),
             *self._named_callbacks,
             *self._callbacks,
+            *([self._profiler] if self._profiler else []),
         ]
-        if self._profile_steps:
-            self._profiler = Profiler(self._profile_steps, folder.path / "profile", self._say)
-            callbacks.append(self._profiler)
-        return callbacks
 
     def _build_callbacks(self) -> list[Callback]:
         """Those that the config switches on."""
@@ -342,6 +369,15 @@ def _cannot_compile(error: Exception) -> ZooError:
     return ZooError(
         f"the model cannot be compiled: {said.strip()}",
         "Train without --compile; on a CPU torch's compiler needs a C++ compiler (g++).",
+    )
+
+
+def _not_deterministic(error: Exception) -> ZooError:
+    """A kernel that the model needs gives other bits each time, which it says when it is needed."""
+    kernel = str(error).split(maxsplit=1)[0]
+    return ZooError(
+        f"--deterministic: torch has no deterministic kernel for {kernel} on this device",
+        "Train without --deterministic, on the CPU, or another model.",
     )
 
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from types import ModuleType
 from typing import Any, cast
 
 from torch import Tensor, nn
 
 from zoo.cards import read_card_table
 from zoo.errors import ConfigError, PluginError
+from zoo.extras import import_extra
 from zoo.structures import Stage
 from zoo_timm.plugin import TABLE, read_row
 
@@ -126,10 +126,13 @@ def timm_model(
         drop_path: stochastic depth's rate at the last block.
 
     Raises:
-        PluginError: timm is not installed, or an older one that lacks the model.
+        UsageError: timm is not installed.
+        PluginError: it is an older one, which lacks the model.
         ConfigError: the model has no such option.
     """
-    timm = import_timm()
+    timm = import_extra(
+        "timm", library="timm", purpose=f"the model {variant}", install="zoo-timm[timm]"
+    )
     if not timm.is_model(variant):
         raise PluginError(
             f"timm {timm.__version__} has no {variant}",
@@ -159,21 +162,6 @@ def _adapt(model: nn.Module, build: functools.partial[nn.Module], *, staged: boo
             for stage in adapted.feature_info
         )
     return adapted
-
-
-def import_timm() -> ModuleType:
-    """timm, if it is installed.
-
-    Raises:
-        PluginError: it is not, or cannot be imported.
-    """
-    try:
-        import timm
-    except ImportError as error:
-        raise PluginError(
-            f"timm cannot be imported: {error}", "Install it: pip install 'zoo-timm[timm]'"
-        ) from error
-    return timm
 
 
 def extend(kind: type[TimmModel], model: nn.Module) -> TimmModel:
