@@ -38,7 +38,8 @@ import torchvision
 from torch import Tensor, nn
 
 from zoo.cards import InputSpec
-from zoo.data import Loader, Resident, evaluation_batches
+from zoo.data.datasets import Resident
+from zoo.data.loading import Loader, evaluation_batches
 from zoo.devices import choose_precision
 from zoo.evaluation import evaluate
 from zoo.models import build_model, fold_batch_norms

@@ -51,7 +51,7 @@ import torch
 from torch.nn.functional import cross_entropy, interpolate
 from torchvision.models import resnet34
 
-digits = numpy.load(files("zoo.data").joinpath("digits.npz"))
+digits = numpy.load(files("zoo.data.builtin").joinpath("digits.npz"))
 images = torch.from_numpy(digits["images"])[:, None].expand(-1, 3, -1, -1).float() / 16
 labels = torch.from_numpy(digits["labels"]).long()
 

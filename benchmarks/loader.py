@@ -49,7 +49,11 @@ from torch import Tensor
 
 from zoo.cards import IMAGENET_MEAN, IMAGENET_STD, InputSpec
 from zoo.config import DataConfig
-from zoo.data import Dataset, Loader, Packing, image_transforms, open_source
+from zoo.data.datasets import Dataset
+from zoo.data.loading import Loader
+from zoo.data.packs import Packing
+from zoo.data.sources import open_source
+from zoo.data.transforms import image_transforms
 from zoo.registry import default_registry
 from zoo.structures import Sample, SampleKey
 from zoo.workflows import pack_data

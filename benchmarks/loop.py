@@ -57,7 +57,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from zoo.cards import InputSpec
 from zoo.config import Layer, RunConfig, resolve
-from zoo.data import Loader, epoch_batches
+from zoo.data.loading import Loader, epoch_batches
 from zoo.reporting import ConsoleReporter, JsonLines, RunSummary
 from zoo.runs import RunFolder
 from zoo.structures import Sample

@@ -28,7 +28,8 @@ import torchvision
 from torch import nn
 
 from zoo.config import Layer, RunConfig, resolve
-from zoo.data import Loader, Resident
+from zoo.data.datasets import Resident
+from zoo.data.loading import Loader
 from zoo.devices import choose_precision
 from zoo.models import build_model
 from zoo.structures import Batch, SampleKey, SampleKeys

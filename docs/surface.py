@@ -34,8 +34,23 @@ ROOT = Path(__file__).parents[1]
 SURFACE = ROOT / "docs" / "public-surface.txt"
 NAMES = sorted(zoo._HOMES)  # noqa: SLF001
 KIT_NAMES = sorted(zoo_testkit._HOMES)  # noqa: SLF001
-ROOMS = ("zoo.data", "zoo.metrics", "zoo.models", "zoo.randomness", "zoo.structures", "zoo.tasks")
-"""Beside ``zoo`` itself, what a plugin may import from."""
+ROOMS = ("zoo.metrics", "zoo.models", "zoo.randomness", "zoo.structures", "zoo.tasks")
+"""Beside ``zoo`` itself, what a plugin may import all of ``__all__`` from."""
+DATA_ROOMS = {
+    "boxes": ("BoxedFiles",),
+    "builtin": ("digit_boxes", "digit_scenes", "digits", "torchvision_splits"),
+    "datasets": ("Dataset", "FileDataset", "Resident", "ResidentDataset", "Source"),
+    "decoding": ("decode_image",),
+    "loading": ("Loader", "epoch_batches", "evaluation_batches"),
+    "masks": ("MaskedFiles",),
+    "packs": ("PackResult", "Packing", "write_pack"),
+    "sources": ("SourceCheck", "check_source", "find_dataset", "open_source", "read_dataset"),
+    "transforms": (
+        *("BatchTransform", "Transforms", "box_transforms", "image_transforms"),
+        *("mask_transforms", "to_own_pixels", "weigh_borders"),
+    ),
+}
+"""What a plugin may import from the rooms of ``zoo.data``: the rest serves the other rooms."""
 MARKS: dict[Any, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
 BOUNDS = {
     "minimum": ">=",
@@ -64,10 +79,15 @@ def _names() -> Iterator[str]:
 
 
 def _rooms() -> Iterator[str]:
+    for room, names in DATA_ROOMS.items():
+        yield from _of_room(f"zoo.data.{room}", names)
     for room in ROOMS:
-        module = import_module(room)
-        for name in sorted(set(module.__all__) - set(NAMES)):
-            yield from _describe(f"{room}.{name}", getattr(module, name))
+        yield from _of_room(room, sorted(set(import_module(room).__all__) - set(NAMES)))
+
+
+def _of_room(room: str, names: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        yield from _describe(f"{room}.{name}", getattr(import_module(room), name))
 
 
 def _describe(name: str, value: Any) -> Iterator[str]:

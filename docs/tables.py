@@ -160,13 +160,13 @@ def _segmentation() -> tuple[Callable[..., Any], set[str]]:
 
 
 def _mask_transforms() -> tuple[Callable[..., Any], set[str]]:
-    from zoo.data import mask_transforms
+    from zoo.data.transforms import mask_transforms
 
     return mask_transforms, {"train", "spec", "seed"}
 
 
 def _transforms() -> tuple[Callable[..., Any], set[str]]:
-    from zoo.data import image_transforms
+    from zoo.data.transforms import image_transforms
 
     return image_transforms, {"train", "spec", "seed", "num_classes"}
 

@@ -38,9 +38,10 @@ GATES = {
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """The repository in miniature: every room and every member, all empty, under our settings."""
-    rooms = re.findall(r"\w+", " ".join(CONTRACTS["floors"]["layers"]))
+    rooms = {*rooms_of("floors"), "__init__"} - {"data"}
     files = {
-        **{f"{CORE}/{name}.py": EMPTY for name in ["__init__", *rooms]},
+        **{f"{CORE}/{name}.py": EMPTY for name in rooms},
+        **{f"{CORE}/data/{name}.py": EMPTY for name in ["__init__", *rooms_of("data-floors")]},
         **{f"{member}/{name}.py": EMPTY for member in MEMBERS for name in MODULES},
         **{f"{folder}/zoo_example/__init__.py": EMPTY for folder in TYPED_EXAMPLES},
         "benchmarks/startup.py": EMPTY,
@@ -50,6 +51,10 @@ def tree(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     plant(tmp_path, files)
     return tmp_path
+
+
+def rooms_of(contract: str) -> list[str]:
+    return re.findall(r"\w+", " ".join(CONTRACTS[contract]["layers"]))
 
 
 def plant(tree: Path, files: dict[str, str]) -> None:
@@ -98,9 +103,21 @@ def test_a_gate_is_green_on_a_clean_tree(gate: str, tree: Path) -> None:
         ),
         pytest.param(
             "imports",
-            {f"{CORE}/data.py": "import zoo.training\n"},
+            {f"{CORE}/metrics.py": "import zoo.training\n"},
             CONTRACTS["floors"]["name"] + " BROKEN",
             id="a room that reaches up",
+        ),
+        pytest.param(
+            "imports",
+            {f"{CORE}/data/datasets.py": "import zoo.data.loading\n"},
+            CONTRACTS["data-floors"]["name"] + " BROKEN",
+            id="a room of data that reaches up",
+        ),
+        pytest.param(
+            "imports",
+            {f"{CORE}/data/stray.py": EMPTY},
+            "zoo.data.stray",
+            id="a module of data on no floor",
         ),
         pytest.param(
             "imports",

@@ -17,11 +17,12 @@ names_resnet = pytest.mark.skipif(find_spec("zoo_resnet") is None, reason="an ex
         pytest.param("zoo.registry", marks=names_resnet),
         "zoo.cli._output",
         "zoo.config._layers",
-        "zoo.data._files",
+        "zoo.data.files._search",
         "zoo.distributions._listing",
         "zoo.runs._storage",
         "zoo.structures._tiling",
         "zoo.tasks._drawing",
+        "zoo.wording",
     ],
 )
 def test_the_examples_of_a_module_hold(name):

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from zoo.config import Layer
-from zoo.data import open_source
+from zoo.data.sources import open_source
 from zoo.registry import default_registry
 from zoo.tasks import DetectionTask
 from zoo.training import Callback, Trainer

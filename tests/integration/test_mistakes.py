@@ -119,7 +119,7 @@ TRAIN = [
     ("train resnet20 --monitor val/top2", "Did you mean val/top"),
     ("train resnet20 --monitor loss", "val/loss"),
     ("train resnet20 --device gpu", "Use auto, cpu, cuda, cuda:N or mps."),
-    ("train resnet20 --device cuda:99", "CUDA devices"),
+    ("train resnet20 --device cuda:99", "device cuda:99"),
     ("train resnet20 --device meta", "Use auto, cpu, cuda, cuda:N or mps."),
     ("train resnet20 --precision fp23", "fp32"),
     ("train resnet20 --freeze layer9", "Its parts: backbone"),
@@ -195,7 +195,7 @@ TRAIN = [
     ("train resnet20 --gpus 0", "machine.gpus = 0"),
     # sizes
     ("train resnet20 --data photos --batch-size 1", "batch"),
-    ("train resnet20 --data photos --batch-size 100000", "there are 12 training images"),
+    ("train resnet20 --data photos --batch-size 100000", "training has 12 images"),
     ("train resnet20 --data photos --batch-size 0", "training.batch_size = 0"),
     ("train resnet20 --data photos --image-size 1000000", "less than or equal to 16384"),
     # config files
@@ -217,7 +217,9 @@ TRAIN = [
     ("train resnet20 --data notes.txt", "notes.txt is neither a folder nor"),
     ("train resnet20 --data photos/train/red/0.jpg", "is neither a folder nor"),
     ("train resnet20 --data empty", "it has no class folders"),
-    ("train resnet20 --data photos-and-notes", "no class folders, and 1 images in no folder"),
+    ("train resnet20 --data digit-boxes --dry-run", "boxes"),
+    ("train resnet20 --data digit-scenes --dry-run", "has no labels, which classification is"),
+    ("train resnet20 --data photos-and-notes", "no class folders, and 1 image in no folder"),
     ("train resnet20 --data no-images", "no-images has no images in class folders"),
     ("train resnet20 --data one-class", "has only one class, 'red'; two are needed"),
     ("train resnet20 --data one-class-train", "has only one class, 'red'; two are needed"),
@@ -261,7 +263,7 @@ TRAIN = [
     ("train --resume run --data other", "the classes are"),
     ("train --resume run --data flat", "is not the data that run was trained on"),
     ("train --resume run --data nowhere", "nowhere"),
-    ("train --resume run --device cuda:99", "CUDA devices"),
+    ("train --resume run --device cuda:99", "device cuda:99"),
 ]  # fmt: skip
 
 OTHER_VERBS = [
@@ -306,7 +308,7 @@ OTHER_VERBS = [
     ("predict run flat/red/0.jpg --top-k 0", "--top-k"),
     ("predict run flat/red/0.jpg --save notes.txt", "notes.txt"),
     ("predict run flat/red/0.jpg --checkpoint bets", "Use best, last or step-N."),
-    ("predict run text.jpg --on-bad-image skip", "none of 1 images could be read"),
+    ("predict run text.jpg --on-bad-image skip", "no image could be read (of 1)"),
     ("predict resnet20 flat/red/0.jpg", "Give --weights with a file"),
     ("predict nowhere flat/red/0.jpg", "there is no folder nowhere"),
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 import json
 import math
+import multiprocessing
 import os
 import shlex
 import shutil
@@ -16,6 +17,7 @@ import pytest
 import zoo as library
 from zoo.checkpoint import latest_checkpoint, load_best
 from zoo.cli._main import run as run_words
+from zoo.training import Callback
 
 SMALL = shlex.split("--image-size 16 --batch-size 4 --workers 0 --device cpu --precision fp32")
 """For photos; digits bring their own size."""
@@ -384,6 +386,41 @@ def test_a_run_that_is_killed_goes_on_from_its_last_checkpoint(
 
     assert resumed.code == 0, resumed.err
     assert_same_outcome(tmp_path / "run", unbroken)
+
+
+# --- processes that read --------------------------------------------------------------------
+
+
+class Readers(Callback):
+    """Notes the processes that live, from the first step to the last evaluation."""
+
+    def __init__(self) -> None:
+        self.seen: list[set[int | None]] = []
+
+    def on_step_end(self, trainer, progress) -> None:
+        self.seen.append({process.pid for process in multiprocessing.active_children()})
+
+    def on_epoch_end(self, trainer, progress, metrics) -> None:
+        self.on_step_end(trainer, progress)
+
+
+def test_training_and_evaluation_share_their_loader_processes(photos, finished, tmp_path) -> None:
+    before = {process.pid for process in multiprocessing.active_children()}
+    readers = Readers()
+    config = {
+        "model": {"name": "resnet20"},
+        "data": {"source": photos, "image_size": 16, "workers": 2, "cache": "none"},
+        "training": {"epochs": 2, "batch_size": 4},
+        "machine": {"device": "cpu", "precision": "fp32"},
+    }
+
+    library.train(config, output=tmp_path / "run", callbacks=[readers])
+
+    ours = [pids - before for pids in readers.seen]
+    assert len(ours[0]) == 2
+    assert all(pids == ours[0] for pids in ours)
+    assert not ours[0] & {process.pid for process in multiprocessing.active_children()}
+    assert_same_outcome(tmp_path / "run", finished)
 
 
 # --- Python ---------------------------------------------------------------------------------

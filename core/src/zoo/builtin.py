@@ -50,7 +50,7 @@ def zoo_datasets() -> list[DatasetCard]:
         DatasetCard(
             name="digits",
             summary="1,797 handwritten digits of 8x8 px, grey; embedded",
-            factory="zoo.data:digits",
+            factory="zoo.data.builtin:digits",
             task=CLASSIFICATION,
             classes=10,
             license="CC BY 4.0",
@@ -60,7 +60,7 @@ def zoo_datasets() -> list[DatasetCard]:
         DatasetCard(
             name="digit-scenes",
             summary="1,800 scenes of 64x64 px composed from the digits, with masks; embedded",
-            factory="zoo.data:digit_scenes",
+            factory="zoo.data.builtin:digit_scenes",
             task=SEGMENTATION,
             classes=11,
             license="CC BY 4.0",
@@ -74,7 +74,7 @@ def zoo_datasets() -> list[DatasetCard]:
         DatasetCard(
             name="digit-boxes",
             summary="1,800 scenes of 96x96 px composed from the digits, with boxes; embedded",
-            factory="zoo.data:digit_boxes",
+            factory="zoo.data.builtin:digit_boxes",
             task=DETECTION,
             classes=10,
             license="CC BY 4.0",
@@ -313,7 +313,7 @@ def _torchvision(
     return DatasetCard(
         name=name,
         summary=summary,
-        factory="zoo.data:torchvision_splits",
+        factory="zoo.data.builtin:torchvision_splits",
         options={"name": name},
         task=CLASSIFICATION,
         classes=classes,

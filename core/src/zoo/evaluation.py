@@ -20,13 +20,15 @@ from zoo.errors import DataError, ZooError
 from zoo.memory import MicroBatchSize
 from zoo.models import fold_batch_norms
 from zoo.structures import SampleKey
+from zoo.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from torch import Tensor, nn
 
-    from zoo.data import Dataset, Transforms
+    from zoo.data.datasets import Dataset
+    from zoo.data.transforms import Transforms
     from zoo.metrics import Metric
     from zoo.structures import Batch, LossSum, Step
     from zoo.tasks import Task
@@ -36,7 +38,7 @@ Plan = Sequence[Sequence[SampleKey]]
 
 
 class BatchSource(Protocol):
-    """What gives the batches of a plan; ``zoo.data.Loader`` is one."""
+    """What gives the batches of a plan; ``zoo.data.loading.Loader`` is one."""
 
     def batches(self, plan: Plan) -> Iterable[Batch]:
         """The batches, in the order of the plan."""
@@ -197,8 +199,9 @@ def _check_each_once(seen: Tensor, dataset: Dataset, split: str) -> None:
     if bool((seen == 1).all()):
         return
     wrong = [int(index) for index in (seen != 1).nonzero().flatten()[:3]]
-    counts = ", ".join(f"{dataset.describe(i)} {int(seen[i])} times" for i in wrong)
+    counts = ", ".join(f"{dataset.describe(i)} {counted(int(seen[i]), 'time')}" for i in wrong)
     raise ZooError(
-        f"the evaluation of {split!r} counted {int(seen.sum())} images of {len(dataset)}: {counts}",
+        f"the evaluation of {split!r} counted {int(seen.sum())} of"
+        f" {counted(len(dataset), 'image')}: {counts}",
         "Every image must be counted once; the plans of all processes must add up to the split.",
     )

@@ -13,6 +13,7 @@ import torch
 
 from zoo.devices import describe_device
 from zoo.errors import DeviceMemoryError
+from zoo.wording import counted
 
 T = TypeVar("T")
 
@@ -103,7 +104,7 @@ class MicroBatchSize:
         if self.images != at_first and self.message is not None:
             self.message(
                 f"{describe_device(self._device)} has not the memory for"
-                f" {min(count, at_first or count)} images at once:"
+                f" {counted(min(count, at_first or count), 'image')} at once:"
                 f" {self.images} at a time from here on{self._note}"
             )
         return result

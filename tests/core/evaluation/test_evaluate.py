@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo import evaluation
-from zoo.data import Transforms
+from zoo.data.transforms import Transforms
 from zoo.errors import DataError, ZooError
 from zoo.evaluation import Plan, evaluate
 from zoo.metrics import ClassScores, _metric
@@ -140,10 +140,10 @@ def test_buffers_and_gradients_stay_as_they_were() -> None:
 @pytest.mark.parametrize(
     ("plan", "message"),
     [
-        (_plan(4, 2), r"4 images of 5: images\[4\] 0 times"),
-        ([*_plan(5, 2), [SampleKey(0, 1)]], r"6 images of 5: images\[1\] 2 times"),
+        (_plan(4, 2), r"4 of 5 images: images\[4\] 0 times"),
+        ([*_plan(5, 2), [SampleKey(0, 1)]], r"6 of 5 images: images\[1\] 2 times"),
         ([*_plan(4, 2), [SampleKey(0, 1)]], r"images\[1\] 2 times, images\[4\] 0 times"),
-        ([], "0 images of 5"),
+        ([], "0 of 5 images"),
     ],
 )
 def test_an_image_missed_or_counted_twice_fails(plan: Plan, message: str) -> None:

@@ -60,7 +60,7 @@ def test_the_best_run_comes_first_in_a_table(tiny_run: Path, worse: Path, zoo: Z
     lines = out.splitlines()
     assert code == 0
     assert lines[0].startswith("photos, val: 5 images, fingerprint ")
-    assert lines[1].startswith("one image on cpu (1 threads), ")
+    assert lines[1].startswith("one image on cpu (1 thread), ")
     assert lines[3].split() == [
         *("run", "model", "top1", "ms/image", "speed-up", "parameters", "GMACs"),
     ]
@@ -196,7 +196,7 @@ def test_all_are_scored_on_other_data_when_these_are_named(
 def with_record_of_data(run: Path, **changes: object) -> None:
     """Write what a run that was trained on its data has kept of them."""
     from zoo.config import DataConfig
-    from zoo.data import open_source
+    from zoo.data.sources import open_source
 
     source = open_source(
         str(run.parent / "photos"),

@@ -14,7 +14,7 @@ from torch import nn
 
 from zoo.checkpoint import save_best
 from zoo.config import DataConfig
-from zoo.data import open_source
+from zoo.data.sources import open_source
 from zoo.errors import DataError
 from zoo.inference import ModelRecord, load_run
 from zoo.registry import default_registry

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 from torch import nn
 
-from zoo.data import decode_image
+from zoo.data.decoding import decode_image
+from zoo.data.sources import ImageAlone
 from zoo.errors import DataError
 from zoo.structures import Batch
 from zoo.tasks import ClassificationTask
@@ -38,8 +39,8 @@ def album(tmp_path: Path) -> Path:
     return root
 
 
-def _names(found: list[Path], root: Path) -> list[str]:
-    return [path.relative_to(root).as_posix() for path in found]
+def _names(found: list[ImageAlone], root: Path) -> list[str]:
+    return [image.path.relative_to(root).as_posix() for image in found]
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,87 @@ def test_a_file_whose_name_looks_like_a_pattern_is_a_file(album: Path) -> None:
     Image.new("RGB", (4, 4)).save(album / "[1].png")
 
     assert _names(collect_images([str(album / "[1].png")]), album) == ["[1].png"]
+
+
+def _write_stack(path: Path, *colours: str) -> Path:
+    first, *others = (Image.new("RGB", (12, 10), colour) for colour in colours)
+    first.save(path, save_all=True, append_images=others)
+    return path
+
+
+def test_each_page_of_a_stack_is_answered(tiny_run: Path, tmp_path: Path, zoo: Zoo) -> None:
+    stack = _write_stack(tmp_path / "stack.tif", "red", "blue", "red")
+
+    code, out, err = zoo(
+        "predict", tiny_run, stack, tmp_path / "stack.tif[1]", "--save", tmp_path / "out", "--json"
+    )
+
+    images = json.loads(out)["images"]
+    assert code == 0
+    assert [image["path"] for image in images] == [f"{stack}[{page}]" for page in range(3)]
+    assert [image["label"] for image in images] == ["rot", "blau", "rot"]
+    assert f"{stack} has 3 pages, and each is an image" in err
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "stack-0.png", "stack-1.png", "stack-2.png"
+    ]  # fmt: skip
+
+
+def test_a_smaller_copy_in_a_file_is_no_page(tmp_path: Path) -> None:
+    copy = Image.new("RGB", (6, 5), "red")
+    reduced = TiffImagePlugin.ImageFileDirectory_v2()
+    reduced[254] = 1
+    copy.encoderinfo = {"tiffinfo": reduced}
+    photo = tmp_path / "photo.tif"
+    Image.new("RGB", (12, 10), "red").save(photo, save_all=True, append_images=[copy])
+
+    found = collect_images([str(photo)])
+
+    assert _names(found, tmp_path) == ["photo.tif"]
+
+
+def test_masks_beside_their_images_are_not_answered(album: Path) -> None:
+    for name in ("images/1.png", "images/2.png", "masks/1.png", "masks/3.png"):
+        path = album / "cells" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (4, 4)).save(path)
+    said: list[str] = []
+
+    found = collect_images([str(album / "cells")], message=said.append)
+
+    assert _names(found, album / "cells") == ["images/1.png", "images/2.png"]
+    assert said == [f"{album / 'cells'}: left out 2 masks that lie beside images"]
+
+
+def test_stacks_of_masks_are_not_answered(tmp_path: Path) -> None:
+    for name in ("train-volume", "train-labels", "test-volume"):
+        _write_stack(tmp_path / f"{name}.tif", "red", "blue")
+
+    found = collect_images([str(tmp_path)])
+
+    assert _names(found, tmp_path) == [
+        "test-volume.tif[0]", "test-volume.tif[1]", "train-volume.tif[0]", "train-volume.tif[1]"
+    ]  # fmt: skip
+
+
+def test_a_pack_is_answered_as_its_source_is(tiny_run: Path, tmp_path: Path, zoo: Zoo) -> None:
+    source = tmp_path / "source"
+    for name in ("red/1.png", "red/2.png", "blue/1.png"):
+        path = source / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (12, 10), path.parent.name).save(path)
+    pack = tmp_path / "pack"
+    zoo("data", "pack", source, "--output", pack, "--format", "raw")
+
+    code, out, err = zoo("predict", tiny_run, pack, "--save", tmp_path / "out", "--json")
+
+    assert (code, err.count("rror")) == (0, 0)
+    packed = json.loads(out)["images"]
+    own = json.loads(zoo("predict", tiny_run, source, "--json")[1])["images"]
+    assert [Path(image["path"]).name for image in packed] == ["1.png]", "1.png]", "2.png]"]
+    assert [image["score"] for image in packed] == [image["score"] for image in own]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "1-2.png", "1.png", "2.png"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -199,14 +281,14 @@ def test_bad_images_can_be_skipped_and_are_counted(tiny_run: Path, album: Path, 
     assert code == 0
     assert len(document["images"]) == 4
     assert [skipped["path"] for skipped in document["skipped"]] == [str(album / "bad.png")]
-    assert "1 of 5 images were skipped" in err
+    assert "skipped 1 of 5 images" in err
 
 
 def test_nothing_but_bad_images_is_an_error(tiny_run: Path, album: Path, zoo: Zoo) -> None:
     code, out, err = zoo("predict", tiny_run, album / "notes.txt", "--on-bad-image", "skip")
 
     assert (code, out) == (2, "")
-    assert "none of 1 images could be read" in err
+    assert "no image could be read (of 1)" in err
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,18 @@ def _data(count: int, classes: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     return logits, torch.randint(0, classes, (count,), generator=generator)
 
 
+def _update_by_threes(metric: Metric, logits: Tensor, labels: Tensor, *, read: bool) -> None:
+    for part, answers in zip(logits.split(3), labels.split(3), strict=True):
+        metric.update(part, _batch(answers))
+        if read:
+            metric.over_ranks().compute()
+
+
+def _fed(count: int) -> tuple[Tensor, Batch]:
+    logits, labels = _data(count, 4)
+    return logits, _batch(labels)
+
+
 def _nasty(name: str) -> tuple[Tensor, Tensor]:
     logits, labels = _data(40, 5)
     changes: dict[str, Callable[[], tuple[Tensor, Tensor]]] = {
@@ -112,6 +124,31 @@ def test_ties_go_to_the_class_that_is_listed_first(label: int, top1: float, top3
     value = _value(Accuracy, torch.zeros(1, 4), torch.tensor([label]), top=(1, 3))
 
     assert value == {"top1": top1, "top3": top3}
+
+
+@pytest.mark.parametrize("read", [False, True])
+@pytest.mark.parametrize("top", [(1,), (1, 5)])
+@pytest.mark.parametrize("batches", [1, 63, 64, 65, 200])
+def test_accuracy_counts_every_batch_once_however_often_it_is_read(
+    batches: int, top: tuple[int, ...], read: bool
+) -> None:
+    logits, labels = _data(3 * batches, 7)
+    metric = Accuracy(classes=_names(7), top=top)
+
+    _update_by_threes(metric, logits, labels, read=read)
+
+    assert metric.compute() == _value(Accuracy, logits, labels, top=top)
+    assert int(metric.states["images"]) == 3 * batches
+
+
+def test_accuracy_that_is_reset_forgets_batches_that_wait_to_be_counted() -> None:
+    metric = Accuracy(classes=_names(4))
+    metric.update(*_fed(8))
+
+    metric.reset()
+    metric.update(*_fed(5))
+
+    assert int(metric.states["images"]) == 5
 
 
 @pytest.mark.parametrize("bad", [(), (0,), (-1, 5)])

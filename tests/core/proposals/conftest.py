@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from zoo.config import DataConfig
-from zoo.data import Dataset, open_source
+from zoo.data.datasets import Dataset
+from zoo.data.sources import open_source
 from zoo.plugins import load_plugins
 from zoo.proposals import Method
 from zoo.registry import Registry

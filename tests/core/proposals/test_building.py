@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from zoo.data import Dataset, digit_boxes
+from zoo.data.builtin import digit_boxes
+from zoo.data.datasets import Dataset
 from zoo.errors import DataError, UsageError
 from zoo.proposals import (
     Method,

@@ -10,7 +10,7 @@ from PIL import Image
 
 from zoo.cards import InputSpec
 from zoo.config import check_options
-from zoo.data import image_transforms
+from zoo.data.transforms import image_transforms
 from zoo.errors import ConfigError, DataError
 from zoo.structures import Batch, Sample, SampleKey
 from zoo.tasks import ClassificationTask
@@ -169,7 +169,7 @@ def test_balanced_weights_without_training_data_are_refused() -> None:
         ({"label_smoothing": float("nan")}, "label_smoothing"),
         ({"target_threshold": 0.2}, "target_threshold belongs"),
         ({"top_k": 0}, "top_k"),
-        ({"class_weights": [1.0]}, "1 numbers for 3 classes"),
+        ({"class_weights": [1.0]}, "1 number for 3 classes"),
         ({"class_weights": [1.0, float("nan"), 1.0]}, "finite"),
         ({"class_weights": [1.0, -1.0, 1.0]}, "not negative"),
         ({"class_weights": [0.0, 0.0, 0.0]}, "not all zero"),

@@ -217,7 +217,7 @@ def test_all_classes_have_colours_of_their_own() -> None:
     [
         ({"loss": "dise"}, "unknown loss 'dise'"),
         ({"head": "sigmoid"}, "two classes apart"),
-        ({"class_weights": [1.0]}, "1 numbers for 3 classes"),
+        ({"class_weights": [1.0]}, "1 number for 3 classes"),
         ({"tile_px": 0}, "tile_px"),
         ({"overlap_px": -1}, "overlap_px"),
         ({"focal_gamma": -1.0}, "focal_gamma"),

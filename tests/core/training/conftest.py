@@ -13,8 +13,8 @@ from torch import nn
 from zoo.cards import InputSpec
 from zoo.checkpoint import latest_checkpoint
 from zoo.config import Layer, RunConfig, resolve
-from zoo.data import Loader, epoch_batches, evaluation_batches
-from zoo.data._resident import Resident
+from zoo.data.datasets import Resident
+from zoo.data.loading import Loader, epoch_batches, evaluation_batches
 from zoo.evaluation import evaluate
 from zoo.memory import MicroBatchSize
 from zoo.runs import RunFolder

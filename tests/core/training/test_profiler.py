@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from typing import Any
 import pytest
 import torch
 
+from zoo.errors import StoppedError
 from zoo.reporting import Profile, Profiler, _profiler
 from zoo.reporting._profile import PHASES
-from zoo.training import Trainer
+from zoo.training import Callback, Progress, Trainer
 from zoo.training._snapshot import capture
 
 Build = Callable[..., Trainer]
@@ -115,8 +117,37 @@ def test_a_run_within_the_warm_up_has_no_profile(build: Build, folder: Path) -> 
     trainer, profiler, said = run(build, folder, 4, max_steps=5)
 
     assert profiler.profile is None
-    assert said == "nothing to profile: the run ended with the 5 steps of the warm-up"
+    assert said == "nothing to profile: the run ended in the 5 steps of the warm-up"
     assert "_prepare" not in vars(trainer)
+
+
+class Stopping(Callback):
+    """A signal comes in the seventh step."""
+
+    def on_step_end(self, trainer: Trainer, progress: Progress) -> None:
+        if progress.step == 7:
+            signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_run_that_is_stopped_tells_what_there_is(build: Build, folder: Path) -> None:
+    said: list[str] = []
+    profiler = Profiler(4, folder / "profile", said.append)
+    trainer = build(EVERYTHING, folder=folder, callbacks=[Stopping(), profiler])
+
+    with pytest.raises(StoppedError), profiler:
+        trainer.fit()
+
+    assert said[0] == "where the time of 2 steps went"
+    assert "_prepare" not in vars(trainer)
+
+
+def test_a_run_that_never_began_tells_nothing(folder: Path) -> None:
+    said: list[str] = []
+
+    with pytest.raises(ZeroDivisionError), Profiler(4, folder / "profile", said.append):
+        raise ZeroDivisionError
+
+    assert said == []
 
 
 @pytest.mark.parametrize(

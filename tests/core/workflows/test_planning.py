@@ -36,7 +36,9 @@ OURS = {
             default_dataset="digits", recipe="stare",
         )
     ],
-    "dataset": [DatasetCard(name="digits", summary="", task="gaze", factory="zoo.data:digits")],
+    "dataset": [
+        DatasetCard(name="digits", summary="", task="gaze", factory="zoo.data.builtin:digits")
+    ],
     "recipe": [recipe("stare", "gaze", 0.5), recipe("glance", "gaze", 0.25)],
     "model": [
         model("eye", "gaze"),

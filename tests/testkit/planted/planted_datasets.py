@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from zoo.data import Dataset
-from zoo.data._folders import read_folders
+from zoo.data.datasets import Dataset
+from zoo.data.sources import read_folders
 from zoo.errors import DataError
 from zoo.structures import Sample
 

@@ -10,7 +10,7 @@ import torch
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from zoo.data import Transforms
+from zoo.data.transforms import Transforms
 from zoo.metrics import Metric
 from zoo.structures import Batch, LossSum, Step
 from zoo.tasks import ClassificationTask

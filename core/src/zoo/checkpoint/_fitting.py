@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import WeightsError
+from zoo.wording import counted
 
 _COUNTER = "num_batches_tracked"
 """Of batch norms; old files and frozen norms do not have it, and nothing depends on it."""
@@ -30,7 +31,7 @@ class WeightsReport:
     unused: tuple[str, ...]
 
     def __str__(self) -> str:
-        text = f"{len(self.loaded)} tensors loaded"
+        text = f"{counted(len(self.loaded), 'tensor')} loaded"
         if self.new:
             text += f"; new: {', '.join(self.new)}"
         if self.unused:

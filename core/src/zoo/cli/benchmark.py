@@ -10,6 +10,7 @@ from zoo.cli._completion import complete_names
 from zoo.cli._options import json_option
 from zoo.cli._output import count_text, print_answer, print_json, print_message, print_table
 from zoo.cli._progress import progress_bar
+from zoo.wording import counted
 
 if TYPE_CHECKING:
     from zoo.workflows import BenchmarkResult
@@ -102,7 +103,7 @@ def benchmark(
 def _print(result: BenchmarkResult) -> None:
     versions, cpu = result.environment["versions"], result.environment["cpu"]
     load = "" if result.load_average is None else f", load {result.load_average:.1f}"
-    classes = f", {result.num_classes} classes" if result.num_classes else ""
+    classes = f", {counted(result.num_classes, 'class')}" if result.num_classes else ""
     peaks = ", ".join(f"{name} {rate / 1e9:,.0f}" for name, rate in result.peaks.items())
     print_answer(
         f"{result.model}: {count_text(result.num_params)} parameters, {result.gmacs:.3g} GMACs"
@@ -110,9 +111,9 @@ def _print(result: BenchmarkResult) -> None:
     )
     print_answer(
         f"batches of {result.batch_size} of {result.data} on {result.device},"
-        f" {result.rounds} rounds{load}"
+        f" {counted(result.rounds, 'round')}{load}"
     )
-    print_answer(f"{cpu['model']}, {cpu['usable']} cores; torch {versions['torch']}")
+    print_answer(f"{cpu['model']}, {counted(cpu['usable'], 'core')}; torch {versions['torch']}")
     if peaks:
         print_answer(f"peak, by a product of matrices, in GFLOP/s: {peaks}")
     print_answer("")

@@ -12,6 +12,7 @@ from zoo.cli._completion import complete_names
 from zoo.cli._options import json_option, model_options, task_options
 from zoo.cli._output import count_text, print_answer, print_json, print_message, print_table
 from zoo.cli._progress import progress_bar
+from zoo.wording import counted
 
 if TYPE_CHECKING:
     from zoo.workflows import ComparedRun, Comparison
@@ -123,12 +124,12 @@ def _print(comparison: Comparison) -> None:
     load = "" if comparison.load_average is None else f", load {comparison.load_average:.1f}"
     precisions = list(dict.fromkeys(each.result.precision for each in comparison.runs))
     print_answer(
-        f"{comparison.data}, {comparison.split}: {comparison.images:,} images,"
+        f"{comparison.data}, {comparison.split}: {counted(comparison.images, 'image')},"
         f" fingerprint {comparison.fingerprint[:_FINGERPRINT_DIGITS]}"
     )
     print_answer(
         f"one image on {comparison.device}, {' or '.join(precisions)}: median of"
-        f" {comparison.rounds} rounds{load}; speed-up over the slowest\n"
+        f" {counted(comparison.rounds, 'round')}{load}; speed-up over the slowest\n"
     )
     columns = _columns(comparison)
     values = [[column.value(each) for column in columns] for each in comparison.runs]

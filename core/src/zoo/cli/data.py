@@ -14,11 +14,13 @@ from zoo.cli._output import print_answer, print_json, print_message, print_table
 from zoo.cli._progress import progress_bar
 from zoo.config import DataConfig
 from zoo.runs import format_bytes
+from zoo.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from zoo.data import PackResult, SourceCheck
+    from zoo.data.packs import PackResult
+    from zoo.data.sources import SourceCheck
 
 _SHOWN = 20
 """Files, groups or classes that are listed; the rest is counted, and in ``--json``."""
@@ -104,7 +106,7 @@ def pack(
     SOURCE is as for check; its files stay as they are. The folder is then a SOURCE itself, whose
     splits are those that SOURCE would have. It appears when it is whole.
     """
-    from zoo.data import Packing
+    from zoo.data.packs import Packing
     from zoo.workflows import pack_data
 
     names = ("image_format", "size_px", "quality")
@@ -130,7 +132,7 @@ def _print_packed(packed: PackResult) -> None:
     images = sum(packed.splits.values())
     listed = ", ".join(f"{split} {count:,}" for split, count in packed.splits.items())
     copied = f", {packed.copied:,} of them copied as they were" if packed.copied else ""
-    print_answer(f"{packed.output}: {images:,} images ({listed}){copied}")
+    print_answer(f"{packed.output}: {counted(images, 'image')} ({listed}){copied}")
     print_answer(
         f"{packed.image_format}, shorter side {packed.size_px} px or less,"
         f" {format_bytes(packed.size_bytes)}"
@@ -188,13 +190,13 @@ def _print_classes(found: SourceCheck) -> None:
         ],
     )
     if len(names) > _SHOWN:
-        print_answer(f"and {len(names) - _SHOWN} more classes")
+        print_answer(f"and {counted(len(names) - _SHOWN, 'more class')}")
 
 
 def _class_text(images: int, pixels: Mapping[str, int], boxes: Mapping[str, int], name: str) -> str:
     """Images that show a class, and with masks its share of all pixels, with boxes their number."""
     if boxes:
-        return f"{images:,} ({boxes[name]:,} box{'es' * (boxes[name] != 1)})"
+        return f"{images:,} ({counted(boxes[name], 'box')})"
     total = sum(pixels.values())
     share = f" ({100 * pixels[name] / total:.2f} %)" if total else ""
     return f"{images:,}{share}"

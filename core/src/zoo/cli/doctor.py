@@ -20,6 +20,7 @@ from zoo.cli._output import print_answer, print_json
 from zoo.cores import usable_cores
 from zoo.plugins import Plugin, in_a_line
 from zoo.registry import default_registry
+from zoo.wording import counted
 
 LEAST_SHARED_BYTES = 256 * 2**20
 """Loader processes hand batches over in shared memory; containers often have 64 MiB of it."""
@@ -104,7 +105,8 @@ def _hardware() -> Iterator[Check]:
 def _cuda(built_for: str | None, devices: int, fault: str) -> Check:
     """Whether torch can use the GPUs that the driver shows."""
     driver = shutil.which("nvidia-smi") is not None
-    value = f"{devices} devices, torch is built for {f'CUDA {built_for}' if built_for else 'CPU'}"
+    target = f"CUDA {built_for}" if built_for else "CPU"
+    value = f"{counted(devices, 'device')}, torch is built for {target}"
     if devices or not driver:
         return Check("CUDA", value)
     return Check(
@@ -152,6 +154,14 @@ def _plugins(plugins: Iterable[Plugin]) -> Iterator[Check]:
         elif plugin.heavy:
             fault = f"it imports {', '.join(plugin.heavy)} to be listed, which slows every command"
             cure = f"Tell the authors of {plugin.distribution}: cards need no import of a model."
+        elif plugin.doubled:
+            fault = plugin.doubled
+            cure = (
+                f"pip uninstall {plugin.distribution}, until none is left; then install it again."
+            )
+        elif plugin.meddling:
+            fault = f"it {plugin.meddling}"
+            cure = f"Tell the authors of {plugin.distribution}."
         yield Check(f"plugin {plugin.name}", value, fault, cure)
 
 

@@ -18,6 +18,7 @@ from zoo.cli._options import (
 )
 from zoo.cli._output import print_answer, print_json, print_message, print_table
 from zoo.cli._progress import progress_bar
+from zoo.wording import counted
 
 if TYPE_CHECKING:
     from zoo.workflows import EvaluationResult
@@ -132,7 +133,7 @@ def _print_summary(run: str, result: EvaluationResult) -> None:
     record = result.record
     weights = record.weights or f"step {record.step}{', moving average' if record.ema else ''}"
     print_answer(f"{run}: {record.model}, {weights}, {result.precision} on {result.device}")
-    print_answer(f"{result.data}, {result.split}: {result.images:,} images\n")
+    print_answer(f"{result.data}, {result.split}: {counted(result.images, 'image')}\n")
     width = max(map(len, result.metrics))
     for name, value in result.metrics.items():
         print_answer(f"{name:<{width}}  {format_metric(name, value):>8}")

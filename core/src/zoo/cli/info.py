@@ -13,6 +13,7 @@ from zoo.cli._output import as_json, count_text, print_answer, print_json, print
 from zoo.cli.list import record
 from zoo.errors import UsageError
 from zoo.registry import Entry, Registry, default_registry
+from zoo.wording import counted
 
 
 @click.command()
@@ -101,8 +102,7 @@ def _outputs_word(registry: Registry, entry: Entry) -> str:
 def _input_text(spec: InputSpec) -> str:
     """As in "3 channels, 224 px (resized to 256, centre crop)"."""
     crop = "" if spec.resize_px is None else f" (resized to {spec.resize_px}, centre crop)"
-    channels = "1 channel" if spec.channels == 1 else f"{spec.channels} channels"
-    return f"{channels}, {spec.size_px} px{crop}"
+    return f"{counted(spec.channels, 'channel')}, {spec.size_px} px{crop}"
 
 
 def _backbone_text(card: ModelCard) -> str:

@@ -16,6 +16,7 @@ from zoo.cli._options import json_option, model_options, proposals_option, task_
 from zoo.cli._output import print_answer, print_json, print_message
 from zoo.cli._progress import progress_bar
 from zoo.errors import DataError
+from zoo.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +66,7 @@ def predict(  # noqa: PLR0913  (its options)
     on_bad_image: Literal["fail", "skip"],
     json_: bool,
 ) -> None:
-    """Say what is on images: files, folders of them, or quoted patterns ('photos/**/*.jpg').
+    """Say what is on images: files, folders of them, packs, or quoted patterns ('photos/**/*.jpg').
 
     RUN answers with its best weights and its own preprocessing; a MODEL needs --weights.
     """
@@ -73,7 +74,7 @@ def predict(  # noqa: PLR0913  (its options)
         from zoo import workflows
     from zoo.registry import default_registry
 
-    images = workflows.collect_images(paths)
+    images = workflows.collect_images(paths, message=print_message)
     predictor = workflows.open_predictor(
         run,
         weights=weights,
@@ -86,7 +87,7 @@ def predict(  # noqa: PLR0913  (its options)
         task_options=task_options(assignments) | ({} if top_k is None else {"top_k": top_k}),
     )
     found: list[Prediction] = []
-    width = max(cell_len(str(path)) for path in images)
+    width = max(cell_len(str(image.path)) for image in images)
     with progress_bar("predicting", shown=json_ or not sys.stdout.isatty()) as progress:
         for prediction in workflows.predict(
             predictor,
@@ -106,15 +107,16 @@ def predict(  # noqa: PLR0913  (its options)
     if json_:
         print_json(_as_document(predictor, found))
     if save is not None:
-        print_message(f"{sum(len(p.pictures) for p in found)} pictures are in {save}")
+        pictures = sum(len(p.pictures) for p in found)
+        print_message(f"wrote {counted(pictures, 'picture')} to {save}")
 
 
 def _check_any(found: Sequence[Prediction]) -> None:
     skipped = sum(bool(prediction.fault) for prediction in found)
     if skipped == len(found):
-        raise DataError(f"none of {skipped} images could be read")
+        raise DataError(f"no image could be read (of {skipped})")
     if skipped:
-        print_message(f"{skipped} of {len(found)} images were skipped")
+        print_message(f"skipped {skipped} of {counted(len(found), 'image')}")
 
 
 def _as_document(predictor: Predictor, found: Sequence[Prediction]) -> dict[str, Any]:

@@ -192,10 +192,11 @@ def _run(
     # torch is loaded here, after the words have been understood.
     with lasting_imports():
         from zoo.distributed import is_launched, is_main_process, launch
-        from zoo.workflows import plan_training, run_training
+        from zoo.workflows import check_borrowed_data, plan_training, run_training
 
     plan = plan_training(layers, resume=resume)
     if dry_run:
+        check_borrowed_data(plan)
         for line in plan.resolved.dropped:
             print_message(line)
         print_json(plan.as_json()) if json_ else print_answer(plan.as_toml())

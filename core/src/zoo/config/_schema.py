@@ -91,7 +91,7 @@ class DataConfig(Section):
     cache: Literal["auto", "memory", "none"] = "auto"
     """Whether decoded images stay in memory; "auto" keeps them where they fit."""
     workers: Count | None = None
-    """Loader processes; default: what the machine and the data ask for."""
+    """Loader processes of training and evaluation; default: what machine and data ask for."""
 
 
 class TransformsConfig(OpenSection):

@@ -14,7 +14,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
-from zoo.data import decode_image
+from zoo.data.decoding import decode_image
 from zoo.devices import autocast
 from zoo.errors import DataError
 from zoo.memory import MicroBatchSize

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from zoo.structures import Batch
 
+_COUNT_EVERY = 64
+"""Batches whose right answers are counted at once; a count for each costs a tiny step dearly."""
 _ONE = 1 << 30
 """1.0 in the fixed point of calibration sums: exact in any order up to 2^33 images."""
 
@@ -48,15 +50,28 @@ class Accuracy(Metric):
             "images": torch.zeros((), dtype=torch.int64),
         }
 
+    @property
+    def states(self) -> dict[str, Tensor]:
+        """The sums over all batches so far."""
+        self._count()
+        return self._states
+
+    @states.setter
+    def states(self, states: dict[str, Tensor]) -> None:
+        self._states = states
+        self._hits: list[Tensor] = []
+
     def update(self, predictions: Tensor, batch: Batch) -> None:
         """Add a batch of logits (b, k)."""
         labels = batch.targets["labels"]
         if self.top == (1,):
-            self.states["correct"] += (predictions.argmax(1) == labels).sum()
+            hits = (predictions.argmax(1) == labels)[None]
         else:
             ranks = _ranks(predictions, labels)
-            self.states["correct"] += torch.stack([(ranks < k).sum() for k in self.top])
-        self.states["images"] += len(labels)
+            hits = torch.stack([ranks < k for k in self.top])
+        self._hits.append(hits)
+        if len(self._hits) == _COUNT_EVERY:
+            self._count()
 
     def compute(self) -> dict[str, float]:
         """Fractions of 1, NaN where nothing was counted."""
@@ -65,6 +80,14 @@ class Accuracy(Metric):
             f"top{k}": _ratio(n, images)
             for k, n in zip(self.top, self.states["correct"].tolist(), strict=True)
         }
+
+    def _count(self) -> None:
+        """Add the batches that wait: (t, b) each, for t values of k."""
+        if self._hits:
+            hits = torch.cat(self._hits, dim=1)
+            self._hits = []
+            self._states["correct"] += hits.sum(1)
+            self._states["images"] += hits.shape[1]
 
 
 class ClassScores(Metric):

@@ -19,7 +19,8 @@ import torch
 
 from zoo.cache import cache_folder
 from zoo.cores import usable_cores
-from zoo.data import Dataset, Loader
+from zoo.data.datasets import Dataset
+from zoo.data.loading import Loader
 from zoo.errors import DataError
 from zoo.proposals._artefact import Proposals, read_proposals, save_proposals
 from zoo.proposals._images import ImageId, as_rgb, image_ids
@@ -28,6 +29,7 @@ from zoo.proposals._proposer import Proposer, propose, rgb_of
 from zoo.proposals._recall import recall
 from zoo.runs import storage_errors, turn
 from zoo.structures import Batch, Sample, SampleKey
+from zoo.wording import counted
 
 PART_IMAGES = 16
 """Of a file of ``KEY.parts``: what a broken attempt loses of each core's work, at most."""
@@ -74,7 +76,7 @@ def find_or_build(
         if (found := _read_if_whole(path, message)) is not None:
             return found
         proposer = make_proposer(method)
-        message(f"Making proposals for {len(images):,} images: {method.name}.")
+        message(f"Making proposals for {counted(len(images), 'image')}: {method.name}.")
         start = time.monotonic()
         with bar("proposals") if bar else nullcontext(_to_nobody) as progress:
             parts = _make_parts(images, method, proposer, path.with_suffix(".parts"), progress)
@@ -220,7 +222,7 @@ def _summary(datasets: Sequence[Dataset], proposals: Proposals, seconds: float) 
     each = len(proposals.boxes) / max(len(proposals), 1)
     found = recall(datasets, proposals)
     quality = "".join(f", recall {share:.3f} at IoU {iou:g}" for iou, share in found.items())
-    return f"{each:,.0f} proposals for each image, {seconds:.1f} s{quality}."
+    return f"{counted(round(each), 'proposal')} for each image, {seconds:.1f} s{quality}."
 
 
 def _to_nobody(_done: int, _total: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zoo.data import Dataset, FileDataset
+from zoo.data.datasets import Dataset, FileDataset
 from zoo.errors import DataError
 from zoo.proposals._proposer import with_proposals
 from zoo.structures import Sample

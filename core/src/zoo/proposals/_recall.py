@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.data import BoxedFiles, Dataset
+from zoo.data.boxes import BoxedFiles
+from zoo.data.datasets import Dataset
 from zoo.proposals._artefact import Proposals
 
 Boxes = NDArray[np.float32]

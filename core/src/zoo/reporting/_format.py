@@ -74,15 +74,6 @@ def format_duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} m"
 
 
-def format_plural(count: int, noun: str) -> str:
-    """A count with its noun.
-
-    >>> format_plural(1, "epoch"), format_plural(1437, "step")
-    ('1 epoch', '1,437 steps')
-    """
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 def format_count(count: int) -> str:
     """A large count for people.
 

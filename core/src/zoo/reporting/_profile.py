@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo.reporting._format import format_plural
+from zoo.wording import counted
 
 PHASES = {
     "data": "waiting for the next batch, on CUDA with its copy",
@@ -65,7 +65,7 @@ class Profile:
         ]
         trace = [f"trace of the steps after them: {self.trace}"] if self.trace else []
         return [
-            f"where the time of {format_plural(self.steps, 'step')} went",
+            f"where the time of {counted(self.steps, 'step')} went",
             f"  {'phase':<16}{'ms/step':>9}{'share':>8}",
             *rows,
             f"  {'step':<16}{whole:9.2f}{100:6.0f} %",

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import torch
 
@@ -33,6 +33,8 @@ class Profiler(Callback):
     While it measures, each phase waits for the device at both of its ends, so that its time is its
     own; what would have run side by side runs one after the other.  Nothing else changes.
 
+    Use it as a context manager around training: a run that is stopped or fails tells what there is.
+
     Args:
         steps: to measure.
         folder: for the trace; made when there is one.
@@ -49,11 +51,19 @@ class Profiler(Callback):
         self._clock = _PhaseClock(torch.device("cpu"))
         self._unmark: Callable[[], None] = _nothing
         self._tracer: torch.profiler.profile | None = None
+        self._at_work = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._end()
 
     def on_fit_start(self, trainer: Trainer) -> None:
         """Mark the phases of the trainer."""
         self._clock = _PhaseClock(trainer.device)
         self._unmark = trainer.mark_phases(self._clock.phase)
+        self._at_work = True
 
     def on_step_end(self, trainer: Trainer, progress: Progress) -> None:
         """Go from the warm-up to measuring, to tracing, to the end."""
@@ -69,12 +79,16 @@ class Profiler(Callback):
 
     def on_fit_end(self, trainer: Trainer, result: FitResult) -> None:
         """Tell what there is, where the run was shorter."""
+        self._end()
+
+    def _end(self) -> None:
+        if not self._at_work:
+            return
         if self.profile is None and self._done > WARM_UP:
             self._take_times(self._done - WARM_UP)
         if self.profile is None:
-            self._say(f"nothing to profile: the run ended with the {WARM_UP} steps of the warm-up")
-        if self._done < WARM_UP + self._steps + TRACED:
-            self._finish()
+            self._say(f"nothing to profile: the run ended in the {WARM_UP} steps of the warm-up")
+        self._finish()
 
     def _take_times(self, steps: int) -> None:
         seconds = self._clock.read()
@@ -90,6 +104,7 @@ class Profiler(Callback):
     def _finish(self) -> None:
         self._unmark()
         self._unmark = _nothing  # which held the trainer
+        self._at_work = False
         if self.profile is None:
             return
         if self._tracer is not None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from zoo.reporting._format import format_count, format_duration, format_metric, format_plural
+from zoo.reporting._format import format_count, format_duration, format_metric
 from zoo.runs import RunFolder
 from zoo.training import FitResult, Progress
+from zoo.wording import counted
 
 _REASONS = {
     "finished": "finished",
@@ -54,11 +55,11 @@ def start_lines(summary: RunSummary, progress: Progress) -> list[str]:
     """What is trained, on what, and where the result goes; of a resumed run, from where."""
     splits = ", ".join(f"{count:,} {split}" for split, count in summary.split_sizes.items())
     recipe = f"recipe {summary.recipe}, " if summary.recipe else ""
-    epochs = format_plural(summary.epochs, "epoch")
-    steps = format_plural(progress.steps_per_epoch, "step")
-    classes = f", {summary.num_classes:,} classes" if summary.num_classes else ""
+    epochs = counted(summary.epochs, "epoch")
+    steps = counted(progress.steps_per_epoch, "step")
+    classes = f", {counted(summary.num_classes, 'class')}" if summary.num_classes else ""
     is_cut = progress.total_steps < summary.epochs * progress.steps_per_epoch
-    end = f", at most {format_plural(progress.total_steps, 'step')}" if is_cut else ""
+    end = f", at most {counted(progress.total_steps, 'step')}" if is_cut else ""
     rows = {
         "model": f"{summary.model}, {format_count(summary.num_params)} parameters",
         "data": f"{summary.data}: {splits} images{classes}",
@@ -74,7 +75,7 @@ def start_lines(summary: RunSummary, progress: Progress) -> list[str]:
 def end_lines(result: FitResult, run: RunFolder | None) -> list[str]:
     """How it ended, what was best, and the commands that come next."""
     reason = _REASONS.get(result.reason, result.reason)
-    epochs, steps = format_plural(result.epochs, "epoch"), format_plural(result.steps, "step")
+    epochs, steps = counted(result.epochs, "epoch"), counted(result.steps, "step")
     lines = [f"{reason} after {epochs}, {steps}, {format_duration(result.elapsed_s)}"]
     if result.best is not None:
         best = format_metric(result.monitor, result.best)

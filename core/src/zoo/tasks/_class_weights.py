@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from zoo.errors import ConfigError, DataError
+from zoo.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +73,8 @@ def check_class_weights(weights: ClassWeights, num_classes: int) -> None:
         )
     if len(weights) != num_classes:
         raise ConfigError(
-            f"task.class_weights has {len(weights)} numbers for {num_classes} classes"
+            f"task.class_weights has {counted(len(weights), 'number')} for"
+            f" {counted(num_classes, 'class')}"
         )
     if not all(math.isfinite(w) and w >= 0 for w in weights) or not any(weights):
         raise ConfigError("task.class_weights must be finite, not negative, and not all zero")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from rich.cells import cell_len
 
-from zoo.data import image_transforms
+from zoo.data.transforms import image_transforms
 from zoo.errors import ConfigError, DataError
 from zoo.metrics import Accuracy, CalibrationError, ClassScores, ConfusionMatrix, Metric
 from zoo.structures import Batch, LossSum, Step
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from zoo.cards import InputSpec
-    from zoo.data import Dataset, Transforms
+    from zoo.data.datasets import Dataset
+    from zoo.data.transforms import Transforms
 
 _WIDEST_LABEL = 24
 """Cells of a terminal that labels are padded to at most."""
@@ -102,11 +103,11 @@ class ClassificationTask(Task):
 
     @classmethod
     def transforms_schema(cls) -> Callable[..., Transforms]:
-        """``zoo.data.image_transforms``."""
+        """``zoo.data.transforms.image_transforms``."""
         return image_transforms
 
     def transforms(self, split: str, spec: InputSpec, *, seed: int, **options: Any) -> Transforms:
-        """The transforms of ``zoo.data.image_transforms``, whose keywords are the options."""
+        """``zoo.data.transforms.image_transforms``, whose keywords are the options."""
         train = split == "train"
         return image_transforms(
             train=train, spec=spec, seed=seed, num_classes=self.num_classes, **options

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional
 
-from zoo.data import box_transforms, to_own_pixels
+from zoo.data.transforms import box_transforms, to_own_pixels
 from zoo.errors import ConfigError, DataError
 from zoo.metrics import BoxPrecision, Metric, VOCPrecision
 from zoo.structures import EVERY_LOSS, Batch, DetectorOutput, LossSum, Step
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from zoo.cards import InputSpec
-    from zoo.data import Dataset, Transforms
+    from zoo.data.datasets import Dataset
+    from zoo.data.transforms import Transforms
     from zoo.structures import Detections
 
 PROPOSALS = ("proposals", "proposal_counts")
@@ -108,11 +109,11 @@ class DetectionTask(Task):
 
     @classmethod
     def transforms_schema(cls) -> Callable[..., Transforms]:
-        """``zoo.data.box_transforms``."""
+        """``zoo.data.transforms.box_transforms``."""
         return box_transforms
 
     def transforms(self, split: str, spec: InputSpec, *, seed: int, **options: Any) -> Transforms:
-        """The transforms of ``zoo.data.box_transforms``, whose keywords are the options."""
+        """``zoo.data.transforms.box_transforms``, whose keywords are the options."""
         return box_transforms(
             train=split == "train",
             spec=spec,

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from zoo.wording import counted
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from zoo.data import Dataset
+    from zoo.data.datasets import Dataset
 
 _IMBALANCED = 3.0
 """How many times rarer a class must be than the most frequent one to be worth a word."""
@@ -35,14 +37,14 @@ def count_lines(classes: Sequence[str], counts: Mapping[str, Sequence[int] | Non
     if train and max(train) >= _IMBALANCED * min(train):
         rare, frequent = (classes[list(train).index(n)] for n in (min(train), max(train)))
         lines.append(
-            f"train is imbalanced: {min(train)} images of {rare}, {max(train)} of {frequent}; "
-            "task.class_weights=balanced or data.sampling=balanced evens it out"
+            f"train is imbalanced: {counted(min(train), 'image')} of {rare}, {max(train)} of"
+            f" {frequent}; task.class_weights=balanced or data.sampling=balanced evens it out"
         )
     return lines
 
 
 def _counts_line(split: str, classes: Sequence[str], counts: Sequence[int]) -> str:
-    total = f"{split}: {sum(counts)} images"
+    total = f"{split}: {counted(sum(counts), 'image')}"
     if len(classes) > _MANY_CLASSES:
         return f"{total} of {len(classes)} classes, {min(counts)} to {max(counts)} of each"
     named = ", ".join(f"{name} {count}" for name, count in zip(classes, counts, strict=True))

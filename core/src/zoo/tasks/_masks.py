@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from zoo.data import MaskedFiles, Resident
+from zoo.data.datasets import Resident
+from zoo.data.masks import MaskedFiles
 from zoo.errors import DataError
 from zoo.structures import IGNORED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from zoo.data import Dataset
+    from zoo.data.datasets import Dataset
 
 _MANY_CLASSES = 20
 """Above this, shares are summed up instead of listed."""

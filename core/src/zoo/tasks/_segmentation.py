@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from zoo.data import BoxedFiles, mask_transforms, weigh_borders
+from zoo.data.boxes import BoxedFiles
+from zoo.data.transforms import mask_transforms, weigh_borders
 from zoo.errors import ConfigError, DataError
 from zoo.metrics import BoundaryScores, Metric, RandScore, RegionScores
 from zoo.structures import IGNORED, Batch, LossSum, Step
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from zoo.cards import InputSpec
-    from zoo.data import Dataset, Transforms
+    from zoo.data.datasets import Dataset
+    from zoo.data.transforms import Transforms
 
 LOSSES = {
     "cross_entropy": ("cross_entropy",),
@@ -144,11 +146,11 @@ class SegmentationTask(Task):
 
     @classmethod
     def transforms_schema(cls) -> Callable[..., Transforms]:
-        """``zoo.data.mask_transforms``."""
+        """``zoo.data.transforms.mask_transforms``."""
         return mask_transforms
 
     def transforms(self, split: str, spec: InputSpec, *, seed: int, **options: Any) -> Transforms:
-        """The transforms of ``zoo.data.mask_transforms``, whose keywords are the options."""
+        """``zoo.data.transforms.mask_transforms``, whose keywords are the options."""
         transforms = mask_transforms(
             train=split == "train",
             spec=spec,

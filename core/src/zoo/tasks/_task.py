@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from torch import Tensor, nn
 
 from zoo.cards import InputSpec
-from zoo.data import Dataset, Transforms
+from zoo.data.datasets import Dataset
+from zoo.data.transforms import Transforms
 from zoo.errors import DataError
 from zoo.metrics import Metric
 from zoo.structures import Batch, Step

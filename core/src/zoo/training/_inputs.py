@@ -9,7 +9,8 @@ from typing import Any, Literal
 from torch import nn
 
 from zoo.config import RunConfig
-from zoo.data import BatchTransform, Loader
+from zoo.data.loading import Loader
+from zoo.data.transforms import BatchTransform
 from zoo.memory import MicroBatchSize
 from zoo.runs import RunFolder
 from zoo.structures import Batch, SampleKey, Step

@@ -7,7 +7,7 @@ from zoo.workflows._data import check_data, pack_data
 from zoo.workflows._evaluate import EvaluationResult, evaluate
 from zoo.workflows._open import open_predictor
 from zoo.workflows._predict import Prediction, collect_images, predict
-from zoo.workflows._train import plan_training, run_training, train
+from zoo.workflows._train import check_borrowed_data, plan_training, run_training, train
 
 __all__ = [
     "BenchmarkResult",
@@ -18,6 +18,7 @@ __all__ = [
     "Prediction",
     "benchmark",
     "build_proposals",
+    "check_borrowed_data",
     "check_data",
     "collect_images",
     "compare",

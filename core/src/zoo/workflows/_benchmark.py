@@ -18,7 +18,8 @@ import torch
 from zoo.cards import ModelCard
 from zoo.config import Layer
 from zoo.cores import core_times
-from zoo.data import Source, open_source
+from zoo.data.datasets import Source
+from zoo.data.sources import open_source
 from zoo.devices import choose_precision, describe_device
 from zoo.models import describe_structure
 from zoo.registry import Registry, default_registry

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from zoo.data import Loader, ResidentDataset, Source, epoch_batches
+from zoo.data.datasets import ResidentDataset, Source
+from zoo.data.loading import Loader, epoch_batches
 from zoo.structures import Batch, SampleKey
 from zoo.tasks import Task
 from zoo.training import TrainingData
@@ -20,7 +21,7 @@ from zoo.workflows._benchmark_timing import Candidate, Steps, wait_for
 from zoo.workflows._plan import RunPlan
 
 if TYPE_CHECKING:
-    from zoo.data import Transforms
+    from zoo.data.transforms import Transforms
 
 LOADER, TOGETHER = "loader", "loader + training"
 """The phases."""

@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from zoo.cards import ModelCard
 from zoo.config import Layer
-from zoo.data import Loader, Source
+from zoo.data.datasets import Source
+from zoo.data.loading import Loader
 from zoo.devices import autocast
 from zoo.errors import ConfigError, UsageError
 from zoo.evaluation import evaluating
@@ -23,6 +24,7 @@ from zoo.registry import Registry
 from zoo.structures import Batch, SampleKey
 from zoo.tasks import Task
 from zoo.training import Trainer, TrainingData
+from zoo.wording import counted
 from zoo.workflows._benchmark_timing import Candidate, Steps, timed
 from zoo.workflows._model import build_planned_model
 from zoo.workflows._plan import RunPlan, overlay
@@ -189,8 +191,7 @@ class Bench:
     def explained(self, variant: Variant) -> Iterator[None]:
         """What torch says of a batch that does not fit, in words that say what to change."""
         size, px = self._plan.config.training.batch_size, self._plan.input.size_px
-        images = "1 image" if size == 1 else f"{size} images"
-        batch = f"a batch of {images} of {px} px"
+        batch = f"a batch of {counted(size, 'image')} of {px} px"
         try:
             yield
         except (RuntimeError, ValueError) as error:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from zoo.config import DataConfig
-from zoo.data import Dataset, open_source
+from zoo.data.datasets import Dataset
+from zoo.data.sources import open_source
 from zoo.errors import DataError, UnknownNameError
 from zoo.inference import open_method
 from zoo.proposals import (

@@ -11,7 +11,7 @@ from zoo.inference import Predictor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from zoo.data import Source
+    from zoo.data.datasets import Source
 
 _WORDNET_ID = re.compile(r"n\d{8}")
 _SHOWN = 3

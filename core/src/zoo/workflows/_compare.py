@@ -21,6 +21,7 @@ from zoo.registry import Registry, default_registry
 from zoo.reporting import PlottedRun, save_tradeoff
 from zoo.runs import RunFolder, describe_environment
 from zoo.tasks import Task
+from zoo.wording import counted
 from zoo.workflows._entrants import Entrant, open_entrants, proposed
 from zoo.workflows._evaluate import EvaluationResult, metrics_of, score_split
 from zoo.workflows._nobody import to_nobody
@@ -102,7 +103,7 @@ class Comparison:
             ],
             metric=headline,
             falling=headline in self.falling,
-            title=f"{self.data}, {self.split}: {self.images:,} images",
+            title=f"{self.data}, {self.split}: {counted(self.images, 'image')}",
             where=f"{self.device}, {precisions}",
         )
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from zoo.config import DataConfig
-from zoo.data import Packing, PackResult, SourceCheck, check_source, open_source, write_pack
+from zoo.data.packs import Packing, PackResult, write_pack
+from zoo.data.sources import SourceCheck, check_source, open_source
 from zoo.registry import default_registry
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from zoo.data import Dataset, Source, open_source
+from zoo.data.datasets import Dataset, Source
+from zoo.data.sources import open_source
 from zoo.errors import UsageError, ZooError
 from zoo.inference import Predictor
 from zoo.proposals import Bar

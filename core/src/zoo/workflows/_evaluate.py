@@ -12,7 +12,8 @@ from zoo import evaluation
 from zoo.cards import MetricCard
 from zoo.config import DataConfig, check_options, load_config
 from zoo.cores import core_times
-from zoo.data import Loader, evaluation_batches, open_source
+from zoo.data.loading import Loader, evaluation_batches
+from zoo.data.sources import open_source
 from zoo.errors import UnknownNameError, UsageError
 from zoo.inference import Predictor
 from zoo.models import FOLDING_PAYS_FROM
@@ -27,7 +28,7 @@ from zoo.workflows._proposals import with_proposals_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from zoo.data import Dataset, Source
+    from zoo.data.datasets import Dataset, Source
     from zoo.inference import ModelRecord
     from zoo.metrics import Metric
     from zoo.registry import Registry

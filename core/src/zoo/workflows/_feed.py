@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from zoo.data import Dataset, Loader, Source, epoch_batches, evaluation_batches
+from zoo.data.datasets import Dataset, Source
+from zoo.data.loading import Loader, epoch_batches, evaluation_batches
 from zoo.distributed import rank, world_size
 from zoo.errors import ConfigError
 from zoo.evaluation import evaluate
@@ -22,7 +23,7 @@ _EVALUATION_BATCHES = 2
 
 
 class Feed:
-    """Loaders of the train and val splits; ``close`` ends their workers."""
+    """Loaders of the train and val splits, which share their workers; ``close`` ends these."""
 
     def __init__(self, plan: RunPlan, source: Source, task: Task, *, device: torch.device) -> None:
         self._config, self._source, self._task = plan.config, source, task
@@ -32,17 +33,9 @@ class Feed:
             )
             for split in ("train", "val")
         }
-        self._loaders = {
-            split: Loader(
-                source.splits[split],
-                transforms.sample,
-                workers=plan.config.data.workers,
-                device=device,
-                cache=plan.config.data.cache,
-                fill=transforms.fill,
-            )
-            for split, transforms in self._transforms.items()
-        }
+        self._device = device
+        train = self._loader("train", workers=plan.config.data.workers)
+        self._loaders = {"train": train, "val": self._loader("val", workers=train)}
 
     def training(self) -> TrainingData:
         """The train split, in the order of each epoch."""
@@ -100,6 +93,16 @@ class Feed:
             )
 
         return validate
+
+    def _loader(self, split: str, *, workers: int | Loader | None) -> Loader:
+        return Loader(
+            self._source.splits[split],
+            self._transforms[split].sample,
+            workers=workers,
+            device=self._device,
+            cache=self._config.data.cache,
+            fill=self._transforms[split].fill,
+        )
 
     def close(self) -> None:
         """End the workers."""

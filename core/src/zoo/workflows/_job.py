@@ -16,7 +16,8 @@ from torch import nn
 from zoo.checkpoint import latest_checkpoint, step_folders
 from zoo.config import Layer, dump_config
 from zoo.cores import core_times
-from zoo.data import Source, open_source
+from zoo.data.datasets import Source
+from zoo.data.sources import open_source
 from zoo.devices import choose_device, describe_device
 from zoo.distributed import is_main, is_main_process, on_main, process_group, rank
 from zoo.errors import ConfigError, StoppedError, UnknownNameError, ZooError
@@ -36,6 +37,7 @@ from zoo.training import (
     monitored,
     seed_everything,
 )
+from zoo.wording import counted
 from zoo.workflows._crowded import crowded_line
 from zoo.workflows._duration import long_run_line, time_image
 from zoo.workflows._feed import Feed
@@ -170,10 +172,12 @@ class Job:
         origin = self.plan.resolved.origins.get("training.batch_size", "default")
         if not origin.startswith(("recipe ", "data set ", "default")):
             raise ConfigError(
-                f"training.batch_size = {size} ({origin}): there are {images} training images",
+                f"training.batch_size = {size} ({origin}): training has {counted(images, 'image')}",
                 f"Use --batch-size {images} or less.",
             )
-        self._say(f"batches have {images} images, not {size} ({origin}): there are no more")
+        self._say(
+            f"batches have {counted(images, 'image')}, not {size} ({origin}): there are no more"
+        )
 
     def _with_proposals(self) -> Source:
         """The data as the model sees them.
@@ -334,18 +338,18 @@ class Job:
             run=folder,
             recipe=self.config.recipe,
         )
+        if self._profile_steps:  # before the console, so that it speaks when that is done
+            profiler = Profiler(self._profile_steps, folder.path / "profile", self._say)
+            self._profiler = self._stack.enter_context(profiler)
         console = ConsoleReporter(summary, monitor=monitor, mode=mode)
         self._stack.enter_context(console)
-        callbacks = [
+        return [
             console,
             JsonLines(folder.metrics),
             *self._named_callbacks,
             *self._callbacks,
+            *([self._profiler] if self._profiler else []),
         ]
-        if self._profile_steps:
-            self._profiler = Profiler(self._profile_steps, folder.path / "profile", self._say)
-            callbacks.append(self._profiler)
-        return callbacks
 
     def _build_callbacks(self) -> list[Callback]:
         """Those that the config switches on."""

@@ -15,7 +15,8 @@ from functools import partial
 
 import torch
 
-from zoo.data import Dataset, Loader
+from zoo.data.datasets import Dataset
+from zoo.data.loading import Loader
 from zoo.devices import autocast
 from zoo.inference import Predictor
 from zoo.models import counted_multiply_adds

@@ -41,7 +41,7 @@ class RunPlan:
 
     Attributes:
         resolved: the config, and where each value came from.
-        source: of the data, as ``zoo.data.open_source`` takes it.
+        source: of the data, as ``zoo.data.sources.open_source`` takes it.
         backbone: that the model is built on, where it is one of the registry.
         model_options, task_options, transforms, callbacks: in the types that factories ask for.
     """
@@ -261,7 +261,7 @@ def _usual_recipe(model: Entry, task: Entry, registry: Registry) -> Entry | None
     """What trains a model where the user names no recipe: one for another task is of no use."""
     if on_card := cast(ModelCard, model.card).recipe:
         recipe = registry.get("recipe", on_card, on_card_of=model)
-        if cast(RecipeCard, recipe.card).task in (task.card.name, task.full_name):
+        if is_for(cast(RecipeCard, recipe.card), task):
             return recipe
     of_task = cast(TaskCard, task.card).recipe
     return registry.get("recipe", of_task, on_card_of=task) if of_task else None
@@ -277,19 +277,24 @@ def _dataset_layers(source: str, model: Entry, task: Entry, registry: Registry) 
 
     Its size of images is nothing to a model that takes one size alone.
     """
-    from zoo.data import find_dataset
+    from zoo.data.sources import find_dataset
 
     named = find_dataset(source, registry)
     if named is None:
         return []  # a path
     entry, _ = named
     card = cast(DatasetCard, entry.card)
-    foreign = {"task", "transforms"} if card.task not in (task.card.name, task.full_name) else set()
+    foreign = set() if is_for(card, task) else {"task", "transforms"}
     settings = {section: keys for section, keys in card.settings.items() if section not in foreign}
     if FIXED_SIZE in cast(ModelCard, model.card).tags:
         sized = {"data": {k: v for k, v in settings.get("data", {}).items() if k != "image_size"}}
         settings = {**settings, **sized}
     return [Layer(f"data set {entry.full_name}", settings)] if settings else []
+
+
+def is_for(card: DatasetCard | RecipeCard, task: Entry) -> bool:
+    """Whether a card names this task as its own."""
+    return card.task in (task.card.name, task.full_name)
 
 
 def read_named_weights(

@@ -1,4 +1,4 @@
-"""Answer what is on images: files, folders of them, or glob patterns."""
+"""Answer what is on images: files, folders of them, packs, or glob patterns."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from PIL import Image
 
-from zoo.data import decode_image
+from zoo.data.sources import ImageAlone, images_at
 from zoo.errors import DataError
 from zoo.runs import storage_errors, write_new_file
+from zoo.workflows._nobody import to_nobody
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,12 +28,6 @@ _DECODERS = 4
 _LONGEST_STEM = 80
 _PICTURE = "picture"
 """The task's picture whose file is named as the image is."""
-_IMAGE_SUFFIXES = frozenset(
-    (
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".webp", ".tif"),
-        *(".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif", ".tga", ".ico"),
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -52,22 +47,26 @@ class Prediction:
     pictures: Mapping[str, Path] = field(default_factory=dict)
 
 
-def collect_images(paths: Sequence[str]) -> list[Path]:
-    """The image files that paths name, each once, in the order of the paths.
+def collect_images(
+    paths: Sequence[str], *, message: Callable[[str], None] = to_nobody
+) -> list[ImageAlone]:
+    """The images that paths name, each once, in the order of the paths.
 
     Args:
-        paths: files, whatever their suffix; folders, searched with those inside them; and glob
-            patterns, in which ``**`` crosses folders.
+        paths: files, whatever their suffix; folders, searched with those inside them; packs; and
+            glob patterns, in which ``**`` crosses folders.
+        message: told what else a person should know of them.
 
     Raises:
         DataError: a path that names nothing, or a folder without images.
     """
-    return list(dict.fromkeys(itertools.chain.from_iterable(map(_images_of, paths))))
+    found = (image for path in paths for image in _images_of(path, message))
+    return list({image.path: image for image in found}.values())
 
 
 def predict(
     predictor: Predictor,
-    images: Sequence[Path],
+    images: Sequence[ImageAlone],
     *,
     batch_size: int = 32,
     save: Path | None = None,
@@ -78,7 +77,7 @@ def predict(
 
     Args:
         predictor: answers.
-        images: files, as from ``collect_images``.
+        images: as from ``collect_images``.
         batch_size: images of a forward pass.
         save: folder for the task's pictures of each answer, made where it is missing; a file that
             is there already keeps its name and content, and the new ones get a number.
@@ -93,9 +92,9 @@ def predict(
     if save is not None:
         _make_folder(save)
 
-    def prepare(path: Path) -> Sample | DataError:
+    def prepare(image: ImageAlone) -> Sample | DataError:
         try:
-            return predictor.prepare(path)
+            return predictor.prepare(image.read(channels=predictor.record.input.channels))
         except DataError as error:
             if on_bad_image == "fail":
                 raise
@@ -104,55 +103,37 @@ def predict(
     done = 0
     with ThreadPoolExecutor(_DECODERS) as pool:
         for start in range(0, len(images), batch_size):
-            paths = images[start : start + batch_size]
-            prepared = dict(zip(paths, pool.map(prepare, paths), strict=True))
-            good = [image for image in prepared.values() if not isinstance(image, DataError)]
+            batch = images[start : start + batch_size]
+            samples = list(pool.map(prepare, batch))
+            good = [sample for sample in samples if not isinstance(sample, DataError)]
             answers = iter(predictor.answers(good, of=len(images)) if good else ())
-            for path, image in prepared.items():
-                if isinstance(image, DataError):
-                    yield Prediction(path, fault=image.cause)
+            for image, sample in zip(batch, samples, strict=True):
+                if isinstance(sample, DataError):
+                    yield Prediction(image.path, fault=sample.cause)
                 else:
                     answer = next(answers)
-                    pictures = _save_pictures(predictor, path, answer, save) if save else {}
-                    yield Prediction(path, answer, pictures=pictures)
-            done += len(paths)
+                    pictures = _save_pictures(predictor, image, answer, save) if save else {}
+                    yield Prediction(image.path, answer, pictures=pictures)
+            done += len(batch)
             if progress is not None:
                 progress(done, len(images))
 
 
-def _images_of(path: str) -> list[Path]:
+def _images_of(path: str, message: Callable[[str], None]) -> list[ImageAlone]:
     if not path:
         raise DataError("an empty path names no image", "Is a variable of the shell not set?")
     here = Path(path).expanduser()
-    if here.is_dir():
-        found = _find_images(here)
-        if not found:
-            raise DataError(f"{path} holds no images", "Looked in its folders too.")
+    if found := images_at(here, message=message):
         return found
-    if here.exists():
-        return [here]
+    if here.is_dir():
+        raise DataError(f"{path} holds no images", "Looked in its folders too.")
     if not glob.has_magic(path):
         raise DataError(f"{path}: there is no such file or folder")
     matches = sorted(glob.glob(str(here), recursive=True))  # noqa: PTH207 - absolute ones too
     if not matches:
         raise DataError(f"{path}: the pattern matches nothing", "** crosses folders.")
-    return list(itertools.chain.from_iterable(_matched(Path(match)) for match in matches))
-
-
-def _matched(path: Path) -> list[Path]:
-    """What a pattern matched: a file, or the images in a folder, of which there may be none."""
-    return _find_images(path) if path.is_dir() else [path]
-
-
-def _find_images(folder: Path) -> list[Path]:
-    """Image files by their suffix, in the folder and those inside it; hidden ones are left out."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in _IMAGE_SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    )
+    # A folder that a pattern matched may hold none.
+    return [image for match in matches for image in images_at(Path(match), message=message)]
 
 
 def _make_folder(folder: Path) -> None:
@@ -162,15 +143,17 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
 
-def _save_pictures(predictor: Predictor, path: Path, answer: Any, folder: Path) -> dict[str, Path]:
-    pixels = decode_image(path, channels=predictor.record.in_channels).permute(1, 2, 0).numpy()
+def _save_pictures(
+    predictor: Predictor, source: ImageAlone, answer: Any, folder: Path
+) -> dict[str, Path]:
+    pixels = source.read(channels=predictor.record.in_channels).permute(1, 2, 0).numpy()
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     contents = {}
     for name, picture in predictor.task.pictures(image, answer).items():
         buffer = io.BytesIO()
         picture.save(buffer, "PNG")
         contents["" if name == _PICTURE else f"-{name}"] = buffer.getvalue()
-    written = _write_under_free_name(folder, path.stem[:_LONGEST_STEM], contents)
+    written = _write_under_free_name(folder, source.stem[:_LONGEST_STEM], contents)
     return {ending.removeprefix("-") or _PICTURE: target for ending, target in written.items()}
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from zoo.cards import TAKES_PROPOSALS, ModelCard
 from zoo.config import DataConfig
-from zoo.data import Dataset, Source
+from zoo.data.datasets import Dataset, Source
 from zoo.errors import ConfigError, DataError
 from zoo.inference import open_method
 from zoo.proposals import (

@@ -7,12 +7,14 @@ from contextlib import closing, nullcontext
 import torch
 from torch import nn
 
-from zoo.data import Loader, Source, epoch_batches
+from zoo.data.datasets import Source
+from zoo.data.loading import Loader, epoch_batches
 from zoo.errors import ConfigError, ZooError
 from zoo.memory import is_out_of_memory, out_of_memory
 from zoo.plugins import in_a_line, modules_of
 from zoo.structures import Batch
 from zoo.tasks import Task
+from zoo.wording import counted
 from zoo.workflows._plan import RunPlan
 
 _IMAGES = 2
@@ -61,7 +63,7 @@ def _explain(plan: RunPlan, error: Exception) -> ZooError:
     just those that the card states; what the model itself raises is the model's.
     """
     size, channels, card = plan.input.size_px, plan.in_channels, plan.model_card
-    images = f"images of {size} px and {channels} channel{'s' * (channels > 1)}"
+    images = f"images of {size} px and {counted(channels, 'channel')}"
     as_stated = (size, channels) == (card.input.size_px, card.input.channels)
     if as_stated or modules_of(error)[-1].partition(".")[0] == plan.model.package:
         return plan.model.failure(f"run on {images}", error)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from zoo.config import Layer
-from zoo.data import Source
+from zoo.data.datasets import Source
 from zoo.errors import ConfigError, DataError
 from zoo.runs import RunFolder
 from zoo.training import depends_on_length
+from zoo.wording import counted
 from zoo.workflows._plan import RunPlan
 
 DATA_RECORD = "data.json"
@@ -45,7 +46,7 @@ def check_length(plan: RunPlan, epochs_before: int) -> None:
         raise ConfigError(
             f"training.epochs cannot change: the schedule {config.schedule.name} would have had"
             " other learning rates from the start",
-            f"Resume with {epochs_before} epochs, or start a new run.",
+            f"Resume with {counted(epochs_before, 'epoch')}, or start a new run.",
         )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from zoo.data import Source
+from zoo.data.datasets import Source
 from zoo.runs import RunFolder
+from zoo.wording import counted
 from zoo.workflows._resume import DATA_RECORD
 
 
@@ -28,7 +29,7 @@ def seen_images_note(folder: RunFolder, label: str, source: Source, split: str) 
     splits = source.record()["splits"]
     scored = _files(*([splits[split]] if split in splits else splits.values()))
     if seen := len(scored & _files(record["splits"].get("train", []))):
-        return f"{label} has learned from {seen:,} of these {len(scored):,} images"
+        return f"{label} has learned from {seen:,} of these {counted(len(scored), 'image')}"
     if record["name"] == source.name:
         return f"the data are no longer those of {label}: {source.first_difference(record)}"
     return f"{label} was trained on other data ({record['name']})"

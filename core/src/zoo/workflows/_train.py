@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
+from zoo.cards import DatasetCard
 from zoo.config import Layer, load_config
+from zoo.data.sources import find_dataset, open_source
 from zoo.devices import check_processes, choose_device, choose_precision
 from zoo.proposals import Bar
 from zoo.registry import Registry, default_registry
 from zoo.runs import RunFolder
 from zoo.training import Callback
 from zoo.workflows._job import Job, TrainResult
-from zoo.workflows._plan import THIS_MACHINE, RunPlan, check_plan, overlay, plan_run
+from zoo.workflows._nobody import to_nobody
+from zoo.workflows._plan import THIS_MACHINE, RunPlan, check_plan, is_for, overlay, plan_run
 from zoo.workflows._resume import check_changes, check_length
 
 
@@ -79,6 +82,29 @@ def plan_training(
     plan = on_machine(check_plan(resolved, registry))
     check_length(plan, epochs_before)
     return plan
+
+
+def check_borrowed_data(plan: RunPlan, *, registry: Registry | None = None) -> None:
+    """See that a registered data set that is made for another task serves the plan's, too.
+
+    Only the images can say that, so the data set is opened; all else of a plan needs no data.
+
+    Raises:
+        DataError: it does not, or is not here.
+    """
+    registry = registry or default_registry()
+    named = find_dataset(plan.source, registry)
+    if named is None or is_for(cast(DatasetCard, named[0].card), plan.task):
+        return
+    source = open_source(
+        plan.source,
+        registry=registry,
+        data=plan.config.data,
+        channels=plan.in_channels,
+        message=to_nobody,
+    )
+    task = registry.load(plan.task)(classes=source.classes, **plan.task_options)
+    task.check_targets(source.splits)
 
 
 def run_training(

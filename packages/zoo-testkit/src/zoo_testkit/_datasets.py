@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from zoo.cards import DatasetCard, InputSpec, ModelCard
-from zoo.data import Dataset, FileDataset, find_dataset, read_dataset
+from zoo.data.datasets import Dataset, FileDataset
+from zoo.data.sources import find_dataset, read_dataset
 from zoo.errors import DataError
 from zoo.structures import IGNORED
 from zoo_testkit._contract import Case, Contract, does_not_apply

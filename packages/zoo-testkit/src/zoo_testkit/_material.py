@@ -14,7 +14,8 @@ from torch import Tensor
 
 from zoo.cards import ModelCard
 from zoo.config import DataConfig
-from zoo.data import Loader, evaluation_batches, open_source
+from zoo.data.loading import Loader, evaluation_batches
+from zoo.data.sources import open_source
 from zoo.errors import UnknownNameError
 from zoo.training import seed_everything
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from zoo.cards import InputSpec
-    from zoo.data import Source, Transforms
+    from zoo.data.datasets import Source
+    from zoo.data.transforms import Transforms
     from zoo.registry import Entry, Registry
     from zoo.structures import Batch
     from zoo.tasks import Task

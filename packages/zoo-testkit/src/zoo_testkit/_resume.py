@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from zoo.checkpoint import latest_checkpoint, load_checkpoint
 from zoo.config import Layer, resolve
-from zoo.data import epoch_batches
+from zoo.data.loading import epoch_batches
 from zoo.errors import StoppedError
 from zoo.runs import RunFolder
 from zoo.training import Callback, Destination, Trainer, TrainingData

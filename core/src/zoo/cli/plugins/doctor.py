@@ -7,6 +7,7 @@ import click
 from zoo.cli._options import json_option
 from zoo.cli._output import print_answer, print_json
 from zoo.distributions import Diagnosis, diagnose_plugins
+from zoo.wording import counted
 
 
 @click.command()
@@ -27,7 +28,7 @@ def doctor(json_: bool) -> int:
     for diagnosis in found:
         for note in diagnosis.notes:
             print_answer(f"{diagnosis.plugin}: {note}\n")
-    print_answer(f"{len(found)} plugins, {len(failed)} failed.")
+    print_answer(f"{counted(len(found), 'plugin')}, {len(failed)} failed.")
     return bool(failed)
 
 

@@ -6,7 +6,7 @@ Angles are in degrees, clockwise from the top, as on a clock.
 import numpy as np
 import torch
 
-from zoo.data import Resident
+from zoo.data.datasets import Resident
 from zoo.randomness import uniform
 from zoo.structures import SampleKey
 

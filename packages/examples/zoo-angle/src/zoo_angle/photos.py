@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from zoo.data import FileDataset
+from zoo.data.datasets import FileDataset
 from zoo.errors import DataError
 from zoo.structures import Sample
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from zoo import InputSpec, Task
-from zoo.data import Transforms
+from zoo.data.transforms import Transforms
 from zoo.structures import Batch, LossSum, Step
 from zoo_angle.metrics import AngleError
 from zoo_angle.transforms import angle_transforms

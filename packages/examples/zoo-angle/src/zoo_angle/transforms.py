@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from zoo import InputSpec
-from zoo.data import Transforms, image_transforms
+from zoo.data.transforms import Transforms, image_transforms
 from zoo.randomness import uniform
 from zoo.structures import Batch
 

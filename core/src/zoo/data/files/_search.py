@@ -1,0 +1,93 @@
+"""The search for files: images in folders, in the order that people expect."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+from zoo.data.decoding import IMAGE_SUFFIXES, split_page
+from zoo.errors import DataError
+
+
+def find_images(folder: Path) -> list[str]:
+    """Image files under a folder, by their suffix, in natural order, as relative names.
+
+    Hidden files and folders are left out; links are followed, and a loop of links only once.
+    """
+    return sorted(_walk(folder, "", frozenset()), key=natural_key)
+
+
+def loose_images(folder: Path) -> list[str]:
+    """Image files in a folder itself, by their suffix, in natural order."""
+    names = [entry.name for entry in os.scandir(folder) if entry.is_file() and _is_image(entry)]
+    return sorted(names, key=natural_key)
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """The visible folders in a folder, in natural order."""
+    found = [
+        Path(entry.path) for entry in os.scandir(folder) if _visible(entry.name) and entry.is_dir()
+    ]
+    return sorted(found, key=lambda path: natural_key(path.name))
+
+
+def filled_lines(path: Path) -> list[str]:
+    """The lines of a text file that are not empty, without the space around them.
+
+    Raises:
+        DataError: it is not UTF-8 text.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text: {error}", "Save it as UTF-8.") from error
+    return [line.strip() for line in lines if line.strip()]
+
+
+def size_bytes(path: Path) -> int:
+    """Of a file, or of that which a page is in; 0 for a link to nothing: decoding reports it."""
+    try:
+        return os.stat(split_page(path)[0]).st_size  # noqa: PTH116
+    except OSError:
+        return 0
+
+
+def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key with numbers by value: "class2" comes before "class10".
+
+    >>> sorted(["b10", "b9", "a"], key=natural_key)
+    ['a', 'b9', 'b10']
+    """
+    text = unicodedata.normalize("NFC", text)
+    return tuple(
+        (0, int(part), part) if part.isdecimal() else (1, 0, part)
+        for part in re.split(r"(\d+)", text)
+        if part
+    )
+
+
+def _walk(folder: Path, prefix: str, above: frozenset[str]) -> Iterator[str]:
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = prefix + entry.name
+            if not _visible(entry.name):
+                continue
+            if entry.is_dir():
+                yield from _walk(Path(entry.path), f"{name}/", above | {real})
+            elif _is_image(entry):
+                yield name
+
+
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    suffix = os.path.splitext(entry.name)[1]  # noqa: PTH122
+    return _visible(entry.name) and suffix.lower() in IMAGE_SUFFIXES
+
+
+def _visible(name: str) -> bool:
+    return not name.startswith(".") and name != "__MACOSX"
