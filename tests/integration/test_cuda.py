@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 import zoo as library
-from zoo.data import Loader, epoch_batches
+from zoo.data.loading import Loader, epoch_batches
 from zoo.models import build_model, fold_batch_norms
 from zoo.structures import Sample
 
