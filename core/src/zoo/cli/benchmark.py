@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli._completion import complete_names
+from zoo.cli._imports import lasting_imports
 from zoo.cli._options import json_option
 from zoo.cli._output import count_text, print_answer, print_json, print_message, print_table
 from zoo.cli._progress import progress_bar
@@ -79,7 +80,8 @@ def benchmark(
     The peak of memory is that of model, optimizer and steps: on CUDA what torch has allocated, on
     the CPU what is resident in memory (on Linux alone; it varies by some ten MiB).
     """
-    from zoo.workflows import benchmark as measure
+    with lasting_imports():
+        from zoo.workflows import benchmark as measure
 
     phases = {None: ("training", "inference"), True: ("training",), False: ("inference",)}[train]
     if train is None or data is not None:
