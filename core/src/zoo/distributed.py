@@ -176,7 +176,8 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
         raise
     finally:
         _let_go_of_groups()
-        # NCCL would wait for the others, who wait for this process: its end is what ends them.
+        # NCCL would wait for the others, who wait for this process: its end, which the command
+        # line sees to, is what ends them.
         if not failed or backend != "nccl":
             dist.destroy_process_group()
 
