@@ -56,11 +56,14 @@ class FakeSite:
         found = distributions(path=[str(self.folder)])
         return [e for d in found for e in d.entry_points if e.group == GROUP]
 
-    def zoo(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run the command line in a process that sees this folder."""
+    def zoo(
+        self, *arguments: str, before: Path | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the command line in a process that sees this folder, and ``before`` before it."""
+        path = [before or self.folder, self.folder, *filter(None, [os.environ.get("PYTHONPATH")])]
         return subprocess.run(
             [sys.executable, "-c", "from zoo.cli import main; main()", *arguments],
-            env={**os.environ, "PYTHONPATH": str(self.folder), **environment},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), **environment},
             capture_output=True,
             text=True,
             timeout=300,

@@ -119,7 +119,7 @@ TRAIN = [
     ("train resnet20 --monitor val/top2", "Did you mean val/top"),
     ("train resnet20 --monitor loss", "val/loss"),
     ("train resnet20 --device gpu", "Use auto, cpu, cuda, cuda:N or mps."),
-    ("train resnet20 --device cuda:99", "CUDA devices"),
+    ("train resnet20 --device cuda:99", "device cuda:99"),
     ("train resnet20 --device meta", "Use auto, cpu, cuda, cuda:N or mps."),
     ("train resnet20 --precision fp23", "fp32"),
     ("train resnet20 --freeze layer9", "Its parts: backbone"),
@@ -195,7 +195,7 @@ TRAIN = [
     ("train resnet20 --gpus 0", "machine.gpus = 0"),
     # sizes
     ("train resnet20 --data photos --batch-size 1", "batch"),
-    ("train resnet20 --data photos --batch-size 100000", "there are 12 training images"),
+    ("train resnet20 --data photos --batch-size 100000", "training has 12 images"),
     ("train resnet20 --data photos --batch-size 0", "training.batch_size = 0"),
     ("train resnet20 --data photos --image-size 1000000", "less than or equal to 16384"),
     # config files
@@ -263,7 +263,7 @@ TRAIN = [
     ("train --resume run --data other", "the classes are"),
     ("train --resume run --data flat", "is not the data that run was trained on"),
     ("train --resume run --data nowhere", "nowhere"),
-    ("train --resume run --device cuda:99", "CUDA devices"),
+    ("train --resume run --device cuda:99", "device cuda:99"),
 ]  # fmt: skip
 
 OTHER_VERBS = [
@@ -409,6 +409,22 @@ def test_images_that_do_not_fit_into_memory_are_told_before_anything_is_written(
     assert "has not the memory for 2 images" in outcome.err
     assert "Use a smaller --image-size" in outcome.err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_kernel_that_is_not_deterministic_is_told(zoo, monkeypatch, tmp_path):
+    said = (
+        "adaptive_max_pool2d_backward_cuda does not have a deterministic implementation, but you"
+        " set 'torch.use_deterministic_algorithms(True)'."
+    )
+    monkeypatch.setattr(Trainer, "train_step", Mock(side_effect=RuntimeError(said)))
+
+    words = ("--deterministic", *words_of(FAST), "--output", tmp_path / "run")
+    outcome = zoo("train", "resnet20", *words)
+
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "no deterministic kernel for adaptive_max_pool2d_backward_cuda" in outcome.err
+    assert "Train without --deterministic" in outcome.err
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_a_model_that_cannot_be_compiled_is_told(zoo, monkeypatch, tmp_path):

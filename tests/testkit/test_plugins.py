@@ -82,6 +82,7 @@ def test_an_honest_plugin_keeps_the_contract(failures: Callable) -> None:
         (RECIPE, "listing_it_loads_no_torch"),
         (f"print('hello')\n{hook()}", "listing_it_prints_nothing"),
         (f"import sys; print('hello', file=sys.stderr)\n{hook()}", "listing_it_prints_nothing"),
+        (f"import os; os.chdir('/')\n{hook()}", "loading_it_leaves_the_process_as_it_was"),
         (hook("absent"), "factories_can_be_imported"),
         (hook("honest", depth=3), "factories_can_be_imported"),
     ],

@@ -3,7 +3,7 @@
 The public names, each imported when it is first used, so that ``import zoo`` costs nothing:
 
     list_models, build_model, build_backbone     models by name
-    train, evaluate, compare, load_run           what the command line does, from Python
+    train, evaluate, compare, export, load_run   what the command line does, from Python
     Predictor                                    what load_run returns: call it on images
     ModelCard, ..., hookimpl                     what a plugin says of itself
     Task, Metric, Callback, Backbone             what a plugin may extend
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from zoo.training import Callback as Callback
     from zoo.workflows import compare as compare
     from zoo.workflows import evaluate as evaluate
+    from zoo.workflows import export as export
     from zoo.workflows import train as train
 
 __version__ = "0.1.0"
@@ -63,6 +64,7 @@ _HOMES = {
     "build_model": "zoo.models",
     "compare": "zoo.workflows",
     "evaluate": "zoo.workflows",
+    "export": "zoo.workflows",
     "hookimpl": "zoo.hooks",
     "list_models": "zoo.registry",
     "load_run": "zoo.inference",

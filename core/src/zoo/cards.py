@@ -20,6 +20,8 @@ _HASH = re.compile(r"[0-9a-f]{8,64}")
 
 FIXED_SIZE = "fixed-size"
 """A tag of models that are built for images of ``input.size_px``."""
+NO_EXPORT = "no-export"
+"""A tag of models that ``torch.export`` cannot trace."""
 TAKES_PROPOSALS = "takes-proposals"
 """A tag of detectors that look at the proposals that come with their images."""
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

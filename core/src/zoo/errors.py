@@ -9,6 +9,7 @@
     │   ├── WeightsError                  weights that are missing, altered or do not fit
     │   └── RunFolderError                a run folder that is in use, not empty or not a run
     ├── PluginCodeError           exit 1  a plugin's code raised; names its distribution
+    ├── ExportError               exit 1  a model that cannot be exported, or answers otherwise
     ├── CheckpointError           exit 1  no checkpoint that verifies
     ├── NonFiniteError            exit 1  a loss or gradient became NaN or infinite
     ├── DeviceMemoryError         exit 1  one image is too much for the memory of the device
@@ -88,6 +89,10 @@ class RunFolderError(UsageError):
 
 class PluginCodeError(ZooError):
     """The code of a plugin raised; names the plugin, its distribution and the line."""
+
+
+class ExportError(ZooError):
+    """A model that cannot be exported, or whose exported file does not answer as it does."""
 
 
 class CheckpointError(ZooError):

@@ -20,7 +20,13 @@ from typing import Any
 from zoo.cards import Card, CardTable
 from zoo.errors import PluginCodeError, PluginError, UnknownNameError, UsageError, did_you_mean
 from zoo.plugins import KINDS as _HOOKS
-from zoo.plugins import Plugin, describe_fault, load_plugins, plugin_choice
+from zoo.plugins import (
+    Plugin,
+    describe_fault,
+    load_plugins,
+    plugin_choice,
+    process_state_kept,
+)
 
 _PARTS = re.compile(r"[0-9]+|[^0-9]+")
 KINDS = tuple(_HOOKS)
@@ -167,11 +173,15 @@ class Registry:
         """
         module, _, attribute = entry.card.factory.partition(":")
         try:
-            factory = getattr(import_module(module), attribute)
+            with process_state_kept() as changed:
+                factory = getattr(import_module(module), attribute)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             raise entry.failure("loaded", error) from error
+        if changed:
+            what = " and ".join(changed)
+            self._notify(f"{entry.full_name} changes {what} where it is imported; it is undone")
         return functools.partial(factory, **entry.card.options) if entry.card.options else factory
 
     def _cards_of(self, kind: str, plugin: str) -> Mapping[str, Callable[[], Card]]:
@@ -311,7 +321,12 @@ def default_registry() -> Registry:
 
     ``ZOO_PLUGINS=a,b`` loads only these plugins, ``ZOO_DISABLE_PLUGINS=c`` all but these.
     """
-    return Registry(load_plugins(**plugin_choice()))
+    plugins = load_plugins(**plugin_choice())
+    notify = _print_once()
+    for plugin in plugins:
+        if plugin.doubled:
+            notify(f"{plugin.doubled}; `zoo doctor` says what helps")
+    return Registry(plugins, notify=notify)
 
 
 def _print_once() -> Callable[[str], None]:

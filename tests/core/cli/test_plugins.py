@@ -3,9 +3,11 @@
 import json
 
 import pytest
+import torch
 
 from zoo.cli.doctor import _plugins
 from zoo.plugins import Plugin, load_plugins
+from zoo.registry import Registry
 
 
 def test_the_table_shows_state_and_reason_and_on_request_the_traceback(site):
@@ -46,16 +48,24 @@ def test_a_plugin_that_imports_much_to_be_listed_is_told(site):
     assert {p["name"]: p["heavy"] for p in document}["heavy"] == ["PIL", "numpy"]
 
 
-def test_the_doctor_of_the_machine_names_plugins_that_fail_or_slow_it(site):
+def test_the_doctor_of_the_machine_names_plugins_with_faults(site):
     site.install("raises", "raise RuntimeError('boom')")
     heavy = Plugin(name="heavy", distribution="heavy", version="1", target="", heavy=("PIL",))
-    plugins = [*load_plugins(found=site.entry_points()), heavy]
+    double = Plugin(
+        name="double", distribution="d", version="1", target="", copies=("1 in a", "2 in b")
+    )
+    meddler = Plugin(
+        name="meddler", distribution="m", version="1", target="", changed=("the locale",)
+    )
+    plugins = [*load_plugins(found=site.entry_points()), heavy, double, meddler]
 
     checks = {check.name: check for check in _plugins(plugins)}
 
     assert checks["plugin raises"].fault == "RuntimeError: boom"
     assert checks["plugin raises"].cure == "`zoo plugins upgrade raises`, or tell its authors."
     assert "imports PIL to be listed" in checks["plugin heavy"].fault
+    assert "d is installed in several versions: 1 in a, and 2 in b" in checks["plugin double"].fault
+    assert "changes the locale" in checks["plugin meddler"].fault
     assert not checks["plugin core"].fault
 
 
@@ -126,3 +136,49 @@ def test_no_plugin_takes_the_verb_of_core(site):
     done = site.zoo("list", "tasks", "--json", ZOO_PLUGINS="verbs")
 
     assert "classification" in [record["name"] for record in json.loads(done.stdout)]
+
+
+def test_a_second_version_of_a_distribution_is_told_once(site):
+    site.install("twin", "@hookimpl\ndef zoo_models(): return []")
+    stale = site.folder / "twin-0.3.dist-info"
+    stale.mkdir()
+    (stale / "METADATA").write_text("Name: twin\nVersion: 0.3\n")
+
+    said = site.zoo("list", "tasks").stderr
+
+    assert said.count("twin is installed in several versions: ") == 1
+    assert said.count(f" in {site.folder}") == 2
+
+
+def test_a_plugin_that_another_version_of_its_distribution_hides_is_told(site, tmp_path):
+    site.install("twin", "@hookimpl\ndef zoo_models(): return []")
+    stale = tmp_path / "first" / "twin-0.0.dist-info"
+    stale.mkdir(parents=True)
+    (stale / "METADATA").write_text("Name: twin\nVersion: 0.0\n")
+
+    document = json.loads(site.zoo("plugins", "list", "--json", before=stale.parent).stdout)
+
+    (record,) = [record for record in document if record["name"] == "twin"]
+    assert (record["state"], record["version"]) == ("failed", "0.1")
+    assert record["reason"] == f"hidden by another version of twin, 0.0 in {stale.parent}"
+
+
+def test_a_model_whose_import_meddles_with_the_process_is_named_and_undone(site):
+    site.install(
+        "meddler",
+        """
+@hookimpl
+def zoo_models():
+    facts = dict(task="classification", summary="s", num_params=1, gmacs=1.0)
+    return [ModelCard(name="m", factory="meddling_net:build", **facts)]
+""",
+    )
+    net = "import torch\ntorch.set_default_dtype(torch.float64)\nbuild = torch.nn.Flatten\n"
+    (site.folder / "meddling_net.py").write_text(net)
+    said = []
+    registry = Registry(load_plugins(found=site.entry_points()), notify=said.append)
+
+    registry.load(registry.get("model", "m"))
+
+    assert torch.get_default_dtype() == torch.float32
+    assert said == ["meddler:m changes torch's default dtype where it is imported; it is undone"]

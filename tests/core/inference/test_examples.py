@@ -1,4 +1,4 @@
-"""The examples in the docstrings of ``load_run`` and ``evaluate`` do what they say."""
+"""The examples in the docstrings of what works with a run do what they say."""
 
 import doctest
 import shutil
@@ -13,7 +13,7 @@ from PIL import Image
 from zoo.checkpoint import save_best
 from zoo.config import Layer, dump_config, resolve
 from zoo.inference import ModelRecord, load_run
-from zoo.workflows import evaluate
+from zoo.workflows import evaluate, export
 
 WEIGHTS = {
     "2.weight": torch.tensor([[-3.0, 0.0, 3.0], [3.0, 0.0, -3.0]]),
@@ -40,7 +40,7 @@ def pets(
     monkeypatch.chdir(folder)
 
 
-@pytest.mark.parametrize("function", [load_run, evaluate])
+@pytest.mark.parametrize("function", [load_run, evaluate, export])
 def test_the_examples_hold(
     pets: None, function: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """A plugin that fails is named, with its reason, and takes nobody with it."""
 
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
 
 from zoo import __version__
-from zoo.plugins import Plugin, load_plugins, plugin_choice
+from zoo.plugins import Plugin, _process_state, load_plugins, plugin_choice
 from zoo.plugins._metadata import _USUAL
 
 MODEL = """
@@ -286,3 +287,61 @@ def test_the_order_of_the_disk_changes_nothing(site, order):
         ("same", "c", "failed"),
         ("x", "x", "failed"),
     ]
+
+
+OTHER_LOCALE = """
+from locale import *
+setlocale(LC_CTYPE, "C.UTF-8" if setlocale(LC_CTYPE) == "C" else "C")
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "changed"),
+    [
+        ("import os; os.chdir('/')", ("the working folder",)),
+        ("import sys; sys.stdout = sys.stderr = None", ("sys.stdout", "sys.stderr")),
+        ("import sys; sys.excepthook = print", ("sys.excepthook",)),
+        ("from signal import *; signal(SIGINT, SIG_IGN)", ("what Ctrl-C does",)),
+        (OTHER_LOCALE, ("the locale",)),
+        ("import torch; torch.set_default_dtype(torch.float64)", ("torch's default dtype",)),
+        ("import warnings", ()),
+    ],
+)
+def test_what_a_plugin_changes_of_the_process_is_undone_and_named(site, code, changed):
+    site.install("aaa", f"{code}\n{GOOD}")
+    before = {name: read() for name, (read, _) in _process_state._STATES.items()}
+
+    plugin = by_name(load_plugins(found=site.entry_points()))["aaa"]
+
+    assert (plugin.state, plugin.changed) == ("loaded", changed)
+    assert all((word in " ".join(plugin.notes)) for word in changed)
+    assert {name: read() for name, (read, _) in _process_state._STATES.items()} == before
+
+
+def test_what_a_plugin_that_fails_has_changed_is_undone_too(site):
+    site.install("aaa", "import os; os.chdir('/'); raise RuntimeError('boom')")
+    before = Path.cwd()
+
+    load_plugins(found=site.entry_points())
+
+    assert Path.cwd() == before
+
+
+def test_several_versions_of_a_distribution_are_told_with_their_places(site, tmp_path, monkeypatch):
+    site.install("aaa", GOOD)
+    stale = tmp_path / "stale" / "aaa-0.3.dist-info"
+    stale.mkdir(parents=True)
+    (stale / "METADATA").write_text("Name: aaa\nVersion: 0.3\n")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(stale.parent)])
+
+    plugin = by_name(load_plugins(found=site.entry_points()))["aaa"]
+
+    assert plugin.copies == (f"0.1 in {site.folder}", f"0.3 in {stale.parent}")
+    assert f"aaa is installed in several versions: {plugin.copies[0]}, and" in plugin.notes[0]
+
+
+def test_a_folder_that_is_on_the_path_twice_is_no_second_version(site, monkeypatch):
+    site.install("aaa", GOOD)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(site.folder)])
+
+    assert by_name(load_plugins(found=site.entry_points()))["aaa"].copies == ()

@@ -44,6 +44,20 @@ download_option = click.option(
 )
 
 
+weights_option = click.option(
+    "--weights", metavar="NAME|FILE", help="Of a MODEL: published weights, or a file."
+)
+
+
+checkpoint_option = click.option(
+    "--checkpoint",
+    default="best",
+    metavar="NAME",
+    show_default=True,
+    help="Of a RUN: best, last or step-N.",
+)
+
+
 def source_options(command: Command) -> Command:
     """How a source is read that is no run's: for verbs that make something of data."""
     for option in (
@@ -72,18 +86,9 @@ def model_options(*, batch_size: int, runs_only: bool = False) -> Callable[[Comm
         batch_size: the default.
         runs_only: for verbs that take no model by its name.
     """
-    weights = click.option(
-        "--weights", metavar="NAME|FILE", help="Of a MODEL: published weights, or a file."
-    )
     options = (
-        *(() if runs_only else (weights,)),
-        click.option(
-            "--checkpoint",
-            default="best",
-            metavar="NAME",
-            show_default=True,
-            help="Of a RUN: best, last or step-N.",
-        ),
+        *(() if runs_only else (weights_option,)),
+        checkpoint_option,
         click.option(
             "--batch-size",
             type=click.IntRange(min=1),

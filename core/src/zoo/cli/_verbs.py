@@ -10,6 +10,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "eval": ("zoo.cli.eval:eval_", "Score a run, or a model with weights, on a split."),
     "compare": ("zoo.cli.compare:compare", "Score runs on one split, and time them."),
     "predict": ("zoo.cli.predict:predict", "Say what is on images."),
+    "export": ("zoo.cli.export:export", "Write a model as a file for other programs."),
     "data": ("zoo.cli.data:data", "Look at data before training on them."),
     "proposals": ("zoo.cli.proposals:proposals", "Make the proposals that detectors look at."),
     "list": ("zoo.cli.list:list_", "List models, datasets, recipes, metrics, tasks, ..."),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli._completion import complete_names
+from zoo.cli._imports import lasting_imports
 from zoo.cli._options import json_option
 from zoo.cli._output import count_text, print_answer, print_json, print_message, print_table
 from zoo.cli._progress import progress_bar
@@ -71,6 +72,8 @@ def benchmark(
     variant of each phase, in the same run: other programs slow all variants alike, if they do not
     come and go.
 
+    Detectors that look at proposals are given none, and make a grid of them.
+
     GFLOP/s are those of convolutions and linear layers: 2 for each of the model's multiply-adds,
     and 3 times as many in training. Their share of the peak is that of a product of two matrices in
     the same precision, in its fastest round of the same run; kernels that compute a convolution by
@@ -79,7 +82,8 @@ def benchmark(
     The peak of memory is that of model, optimizer and steps: on CUDA what torch has allocated, on
     the CPU what is resident in memory (on Linux alone; it varies by some ten MiB).
     """
-    from zoo.workflows import benchmark as measure
+    with lasting_imports():
+        from zoo.workflows import benchmark as measure
 
     phases = {None: ("training", "inference"), True: ("training",), False: ("inference",)}[train]
     if train is None or data is not None:

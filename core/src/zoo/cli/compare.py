@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from zoo.cli._completion import complete_names
+from zoo.cli._imports import lasting_imports
 from zoo.cli._options import json_option, model_options, task_options
 from zoo.cli._output import count_text, print_answer, print_json, print_message, print_table
 from zoo.cli._progress import progress_bar
@@ -80,8 +81,9 @@ def compare(
     other programs slow all alike.  Parameters are counted, and so are the multiply-adds of
     convolutions and linear layers for these images.
     """
-    from zoo.reporting import check_picture_path
-    from zoo.workflows import compare as measure
+    with lasting_imports():
+        from zoo.reporting import check_picture_path
+        from zoo.workflows import compare as measure
 
     if save is not None:
         check_picture_path(save)  # before the work, which would be for nothing

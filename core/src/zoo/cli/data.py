@@ -106,8 +106,9 @@ def pack(
     SOURCE is as for check; its files stay as they are. The folder is then a SOURCE itself, whose
     splits are those that SOURCE would have. It appears when it is whole.
     """
-    from zoo.data.packs import Packing
-    from zoo.workflows import pack_data
+    with lasting_imports():
+        from zoo.data.packs import Packing
+        from zoo.workflows import pack_data
 
     names = ("image_format", "size_px", "quality")
     packing = Packing(**{name: options.pop(name) for name in names})

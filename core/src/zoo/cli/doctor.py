@@ -154,6 +154,14 @@ def _plugins(plugins: Iterable[Plugin]) -> Iterator[Check]:
         elif plugin.heavy:
             fault = f"it imports {', '.join(plugin.heavy)} to be listed, which slows every command"
             cure = f"Tell the authors of {plugin.distribution}: cards need no import of a model."
+        elif plugin.doubled:
+            fault = plugin.doubled
+            cure = (
+                f"pip uninstall {plugin.distribution}, until none is left; then install it again."
+            )
+        elif plugin.meddling:
+            fault = f"it {plugin.meddling}"
+            cure = f"Tell the authors of {plugin.distribution}."
         yield Check(f"plugin {plugin.name}", value, fault, cure)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property
 from itertools import groupby
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from zoo.data.decoding import decode_image
 from zoo.devices import autocast
 from zoo.errors import DataError
+from zoo.inference._rounding import KeptRoundings
 from zoo.memory import MicroBatchSize
 from zoo.models import FOLDING_PAYS_FROM, fold_batch_norms
 from zoo.proposals import propose, rgb_of, with_proposals
@@ -50,7 +52,8 @@ class Predictor:
             comes; None for a model that wants none.
 
     Attributes:
-        model: for many images a copy of it answers, which does not follow later changes.
+        model: for many images a copy of it answers, which does not follow later changes.  Below
+            fp32, changes made through a weight's ``data`` are not followed either.
         transforms: the evaluation preprocessing of the weights, in both stages.
         micro_batch: how many images go through the model at once; fewer once memory ran out.
     """
@@ -68,6 +71,7 @@ class Predictor:
         self._open_proposer = open_proposer
         self.model = model.eval().requires_grad_(requires_grad=False)
         self._folded: nn.Module | None = None
+        self._roundings = nullcontext() if precision == "fp32" else KeptRoundings(device)
         self.task = task
         self.record = record
         self.device = device
@@ -178,7 +182,7 @@ class Predictor:
 
     def _ask_part(self, question: Question, prepared: Sequence[Sample], *, fold: bool) -> list[Any]:
         # Not inference_mode: the folded copy, made in here, is an ordinary model like the other.
-        with torch.no_grad(), autocast(self.device, self.precision):
+        with torch.no_grad(), autocast(self.device, self.precision), self._roundings:
             # Images of several sizes come to one size only in the batch stage, if at all.
             parts = [self.transforms.batch(part.to(self.device)) for part in _batches(prepared)]
             batches = [_joined(list(group)) for _, group in groupby(parts, key=_shapes)]

@@ -15,6 +15,7 @@ from zoo.plugins._faults import Fault, describe_fault, in_a_line, modules_of
 from zoo.plugins._loading import ONLY, WITHOUT, load_plugins, plugin_choice
 from zoo.plugins._metadata import UNKNOWN, installed_plugins
 from zoo.plugins._plugin import FIRST_PARTY, Plugin
+from zoo.plugins._process_state import process_state_kept
 
 __all__ = [
     "FIRST_PARTY",
@@ -30,4 +31,5 @@ __all__ = [
     "load_plugins",
     "modules_of",
     "plugin_choice",
+    "process_state_kept",
 ]

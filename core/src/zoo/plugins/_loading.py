@@ -16,9 +16,11 @@ from zoo.cards import check_name
 from zoo.errors import did_you_mean
 from zoo.hooks import ENTRY_POINT_GROUP
 from zoo.plugins._calling import call_hooks
+from zoo.plugins._copies import Copy, describe_copies, plain_name, several_versions
 from zoo.plugins._faults import describe_fault
 from zoo.plugins._metadata import describe, find_mismatch, installed_plugins
 from zoo.plugins._plugin import Plugin
+from zoo.plugins._process_state import process_state_kept
 
 ONLY = "ZOO_PLUGINS"
 """Environment: the plugins to load, comma-separated; empty for none."""
@@ -46,10 +48,22 @@ def load_plugins(
         only: names to load; None: all.
         without: names not to load.
     """
+    copies = several_versions()
     described = installed_plugins() if found is None else [(describe(e), e) for e in found]
+    described = [
+        (replace(plugin, copies=describe_copies(plugin.distribution, copies)), entry)
+        for plugin, entry in described
+    ]
+    described += _find_hidden([plugin for plugin, _ in described], copies)
     pairs = sorted(described, key=lambda pair: _order(pair[0]))
     installed = [plugin for plugin, _ in pairs]
-    core = Plugin(name=_CORE.name, distribution="zoo-core", version=__version__, target=_CORE.value)
+    core = Plugin(
+        name=_CORE.name,
+        distribution="zoo-core",
+        version=__version__,
+        target=_CORE.value,
+        copies=describe_copies("zoo-core", copies),
+    )
     plugins = [_load(core, _CORE)]
     with _waiting_told() as now_loading:
         for plugin, entry in pairs:
@@ -149,6 +163,32 @@ def _absent(names: Collection[str], installed: Sequence[Plugin], variable: str) 
     ]
 
 
+def _find_hidden(
+    described: Sequence[Plugin], copies: Mapping[str, list[Copy]]
+) -> list[tuple[Plugin, EntryPoint | None]]:
+    """A failed record for each distribution whose plugins another version of it hides."""
+    known = {plain_name(plugin.distribution) for plugin in described}
+    return [
+        (_hidden(each, describe_copies(name, copies)), None)
+        for name, those in copies.items()
+        for each in those[1:]
+        if name not in known and each.has_plugins
+    ]
+
+
+def _hidden(copy: Copy, copies: tuple[str, ...]) -> Plugin:
+    return Plugin(
+        name=copy.name,
+        distribution=copy.name,
+        version=copy.version,
+        target="",
+        state="failed",
+        reason=f"hidden by another version of {copy.name}, {copies[0]}",
+        cure=f"pip uninstall {copy.name}, until none is left; then install it again.",
+        copies=copies,
+    )
+
+
 @contextmanager
 def _waiting_told() -> Iterator[Callable[[Plugin], None]]:
     """Say whom zoo waits for when loading takes long: a hang cannot be told from a slow disk.
@@ -185,7 +225,7 @@ def _load(plugin: Plugin, entry: EntryPoint | None) -> Plugin:
         return plugin
     light = _HEAVY - sys.modules.keys()
     try:
-        with redirect_stdout(sys.stderr):
+        with redirect_stdout(sys.stderr), process_state_kept() as changed:
             implementation = entry.load()
             cards_by_kind = call_hooks(plugin.name, implementation)
             short_names = bool(getattr(implementation, "short_names", True))
@@ -195,4 +235,10 @@ def _load(plugin: Plugin, entry: EntryPoint | None) -> Plugin:
         fault = describe_fault(error, distribution=plugin.distribution, package=plugin.package)
         return replace(plugin, state="failed", **vars(fault))
     heavy = tuple(sorted(light & sys.modules.keys()))
-    return replace(plugin, cards=cards_by_kind, heavy=heavy, short_names=short_names)
+    return replace(
+        plugin,
+        cards=cards_by_kind,
+        heavy=heavy,
+        changed=tuple(changed),
+        short_names=short_names,
+    )

@@ -30,6 +30,8 @@ class Plugin:
         traceback: of the failure, for ``--debug``.
         cards: what it registered, by kind.
         heavy: what of torch, numpy and PIL it imported to say so, which slows every command.
+        changed: what of the process it changed while it was loaded, and was undone.
+        copies: versions and folders of its distribution, where there are several.
         short_names: False for a bridge to another zoo, whose names want their full form.
     """
 
@@ -45,6 +47,8 @@ class Plugin:
     traceback: str = ""
     cards: Mapping[str, Sequence[Card]] = field(default_factory=dict)
     heavy: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
     short_names: bool = True
 
     @property
@@ -58,7 +62,19 @@ class Plugin:
         heavy = ", ".join(self.heavy)
         tables = [table.note() for table in self.cards.values() if isinstance(table, CardTable)]
         slow = f"imports {heavy} to be listed, which slows every command" if heavy else ""
-        return tuple(filter(None, [slow, *tables]))
+        return tuple(filter(None, [slow, self.meddling, self.doubled, *tables]))
+
+    @property
+    def meddling(self) -> str:
+        """What it changed of the process while it was loaded, as a sentence; empty for nothing."""
+        changed = " and ".join(self.changed)
+        return f"changes {changed} where it is imported, which is undone" if changed else ""
+
+    @property
+    def doubled(self) -> str:
+        """Which versions of its distribution there are, as a sentence; empty for one."""
+        copies = ", and ".join(self.copies)
+        return f"{self.distribution} is installed in several versions: {copies}" if copies else ""
 
     @property
     def package(self) -> str:

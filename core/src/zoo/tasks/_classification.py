@@ -57,6 +57,7 @@ class ClassificationTask(Task):
 
     name = "classification"
     headline = "val/top1"
+    deployed_output = "scores"
     targets = ("labels",)
 
     def __init__(
@@ -93,13 +94,17 @@ class ClassificationTask(Task):
         Scores are fractions of 1: softmax, or sigmoid for a network trained by binary
         cross-entropy.  Equal scores are in the order of the classes.
         """
-        logits: Tensor = model(batch.images).float()
-        scores = logits.softmax(1) if self._scores == "softmax" else logits.sigmoid()
+        scores = self.deployed(model, batch.images)
         order = scores.argsort(dim=1, descending=True, stable=True)[:, : self.top_k]
         return [
             self._answer(indices, row)
             for indices, row in zip(order.tolist(), scores.gather(1, order).tolist(), strict=True)
         ]
+
+    def deployed(self, model: nn.Module, images: Tensor) -> Tensor:
+        """The score of each class, (b, k)."""
+        logits: Tensor = model(images).float()
+        return logits.softmax(1) if self._scores == "softmax" else logits.sigmoid()
 
     @classmethod
     def transforms_schema(cls) -> Callable[..., Transforms]:

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from zoo.data.transforms import box_transforms, to_own_pixels
-from zoo.errors import ConfigError, DataError
+from zoo.errors import ConfigError, DataError, UsageError
 from zoo.metrics import BoxPrecision, Metric, VOCPrecision
 from zoo.structures import EVERY_LOSS, Batch, DetectorOutput, LossSum, Step
 from zoo.tasks._drawing import boxes_on, shortened
@@ -91,6 +91,18 @@ class DetectionTask(Task):
             self._answer(of, to_own_pixels(of.boxes, size, own_size))
             for of, size, own_size in zip(found, batch.sizes, own_sizes, strict=True)
         ]
+
+    def deployed(self, model: nn.Module, images: Tensor) -> Tensor:
+        """Nothing: how many boxes there are depends on the image.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(
+            "a detector cannot be exported: how many boxes it finds depends on the image, and a"
+            " graph of tensors has no such number",
+            "Deploy it with zoo: zoo.load_run(RUN) answers in any Python program.",
+        )
 
     def propose(self, model: nn.Module, batch: Batch) -> list[tuple[Tensor, Tensor]]:
         """For each image boxes (p, 4) in px of the image itself and scores (p,), the best first.

@@ -76,6 +76,7 @@ class SegmentationTask(Task):
 
     name = "segmentation"
     headline = "val/miou"
+    deployed_output = "scores"
     targets = ("masks",)
     least_images = 1
 
@@ -143,6 +144,10 @@ class SegmentationTask(Task):
             self._answer(mask[:height, :width], exact=self.tiles.are_exact(model, height, width))
             for mask, (height, width) in zip(masks, batch.sizes.tolist(), strict=True)
         ]
+
+    def deployed(self, model: nn.Module, images: Tensor) -> Tensor:
+        """The score of each class at each pixel, (b, k, h, w); the best class is the mask's."""
+        return _two_or_more(dense_logits(model, images, UNCUT)).float().softmax(1)
 
     @classmethod
     def transforms_schema(cls) -> Callable[..., Transforms]:
@@ -271,8 +276,10 @@ class SegmentationTask(Task):
         parts: dict[int, Tensor] = {}
         for rows in groups:
             height, width = sizes[rows[0]]
-            # One by one: as an index the list would be copied to the device, and waited for.
-            images = torch.stack([batch.images[row, :, :height, :width] for row in rows])
+            images = batch.images[..., :height, :width]
+            if len(rows) < len(batch):
+                # One by one: as an index the list would be copied to the device, and waited for.
+                images = torch.stack([images[row] for row in rows])
             logits = _two_or_more(dense_logits(model, images, tiles, frame_px=frame_px))
             if len(groups) == 1:
                 return logits

@@ -40,6 +40,9 @@ class Task(ABC):
     """Images that each process needs in a training batch; mixing and the batch norm of single
     values need two."""
 
+    deployed_output: ClassVar[str] = "output"
+    """What the tensor of ``deployed`` is called in an exported file."""
+
     classes: tuple[str, ...]
     """Names, in the order of the labels; none where the targets are no classes."""
 
@@ -70,6 +73,23 @@ class Task(ABC):
         An answer is what a script gets.  Where it is not what JSON, a line of text or a picture
         can hold as it is, ``as_json``, ``describe`` and ``pictures`` say what they show of it.
         """
+
+    def deployed(self, model: nn.Module, images: Tensor) -> Tensor:
+        """What an exported model answers, in one tensor: default, what the model itself says.
+
+        It is traced by ``torch.export``, which takes functions of tensors alone.
+
+        Args:
+            images: (b, c, h, w), normalised.
+
+        Returns:
+            (b, ...), a row for each image that depends on no other image.
+
+        Raises:
+            UsageError: no one tensor can hold an answer of this task.
+        """
+        answer: Tensor = model(images)
+        return answer
 
     @abstractmethod
     def transforms(self, split: str, spec: InputSpec, *, seed: int, **options: Any) -> Transforms:

@@ -40,7 +40,7 @@ class Tiles:
     def run_whole(self, model: nn.Module, height: int, width: int) -> bool:
         """Whether an image of this size is not cut: it is small, or nobody says how to."""
         unknown = _stated(model) is None and self.overlap_px is None
-        return unknown or max(height, width) <= self.tile_px
+        return unknown or (height <= self.tile_px and width <= self.tile_px)
 
     def are_exact(self, model: nn.Module, height: int, width: int) -> bool:
         """Whether an image of this size gets the answer of one pass over the whole."""
@@ -102,7 +102,8 @@ def mirror(images: Tensor, before_px: int, size: Sequence[int]) -> Tensor:
         own = images.shape[dim]
         if own != length:
             at = torch.arange(-before_px, length - before_px, device=images.device)
-            period = max(2 * (own - 1), 1)
+            # A tensor, since exporters know no remainder by a length that is no constant.
+            period = torch.full_like(at, max(2 * (own - 1), 1))
             at = at % period
             images = images.index_select(dim, torch.minimum(at, period - at) if own > 1 else at)
     return images

@@ -179,7 +179,7 @@ class Trainer:
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))  # noqa: SLF001
         self.guard.before_update(norm, self.state.step + 1, batch.keys)
         if self._settings.clip_norm:
-            clip_grads_with_norm_(self._learning, self._settings.clip_norm, norm, foreach=True)
+            clip_grads_with_norm_(self._learning, self._settings.clip_norm, norm)
         self.scaler.step(self._optimizer_of_torch)
 
     @property

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from zoo.cards import FIXED_SIZE, ModelCard
+from zoo.cards import FIXED_SIZE, NO_EXPORT, ModelCard
 from zoo.config import Layer
 from zoo.errors import UnknownNameError, ZooError
 from zoo.models import build_model
@@ -29,7 +29,7 @@ TAGS: Mapping[str, tuple[str, ...]] = {
     "no-classes": ("test_num_classes_are_obeyed",),
     "no-bf16": ("test_bf16_autocast_agrees",),
     "no-compile": ("test_compiled_agrees",),
-    "no-export": ("test_exported_agrees",),
+    NO_EXPORT: ("test_exported_agrees",),
     "no-evaluation-loss": (
         "test_losses_are_there_in_training_and_in_evaluation",
         "test_training_mode_differs_only_as_it_may",

@@ -90,6 +90,12 @@ class PluginContract(Contract[PluginCase]):
 
         assert not printed, f"it prints {printed.splitlines()[0]!r}"
 
+    def test_loading_it_leaves_the_process_as_it_was(self, case: PluginCase) -> None:
+        """The working folder, signals, the locale and torch's default dtype are everybody's."""
+        meddling = case.plugin.meddling
+
+        assert not meddling, f"{case.plugin.target} {meddling}"
+
     def test_factories_can_be_imported(self, case: PluginCase) -> None:
         """Each card's factory is there and has the parameters that the card binds."""
         for entry in case.entries():

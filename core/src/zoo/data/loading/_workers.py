@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import repeat
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -81,13 +82,13 @@ class WorkerPool:
         """
         if self._loader is None:
             self._loader = self._start(workers, pin_memory=pin_memory)
-        self._requests.requests = [(number, keys) for keys in plan]
+        self._requests.number, self._requests.plan = number, plan
         with _no_advice():
             iterator: Any = iter(self._loader)
         _keep_silent(iterator)
         self._turn += 1
         turn = self._turn
-        for _ in plan:
+        for _ in range(len(plan)):
             if turn != self._turn:
                 raise RuntimeError("these workers were closed, or have begun to read another plan")
             answer = self._next(iterator)
@@ -173,15 +174,16 @@ class WorkerPool:
 
 
 class _Requests:
-    """The requests of the current iteration, as a ``DataLoader`` wants them."""
+    """The current plan and the number of its reader, as a ``DataLoader`` wants them."""
 
-    requests: Sequence[Request] = ()
+    number = 0
+    plan: Sequence[Sequence[SampleKey]] = ()
 
     def __iter__(self) -> Iterator[Request]:
-        return iter(self.requests)
+        return zip(repeat(self.number), self.plan, strict=False)
 
     def __len__(self) -> int:
-        return len(self.requests)
+        return len(self.plan)
 
 
 class _WorkerSide:

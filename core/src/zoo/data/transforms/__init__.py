@@ -9,6 +9,7 @@ from zoo.data.transforms._sample_stage import resize
 from zoo.data.transforms._transforms import (
     BatchTransform,
     DrawingTransform,
+    Resizing,
     SampleTransform,
     Transforms,
 )
@@ -16,6 +17,7 @@ from zoo.data.transforms._transforms import (
 __all__ = [
     "BatchTransform",
     "DrawingTransform",
+    "Resizing",
     "SampleTransform",
     "Transforms",
     "box_transforms",

@@ -13,7 +13,7 @@ from zoo.cards import InputSpec
 from zoo.data.transforms._auto_augment import build_policy
 from zoo.data.transforms._batch_stage import BatchStage
 from zoo.data.transforms._sample_stage import SampleStage
-from zoo.data.transforms._transforms import Transforms
+from zoo.data.transforms._transforms import Resizing, Transforms
 from zoo.errors import ConfigError
 
 
@@ -121,7 +121,13 @@ def image_transforms(  # noqa: PLR0913  (these are the options of [transforms])
         if train
         else BatchStage(spec, seed=seed)
     )
-    return Transforms(sample=sample if sample.does_anything else None, batch=batch)
+    # As ``resize_and_centre_crop`` does it; without crops, the batch stage resizes the whole.
+    shorter_px = max(spec.resize_px, spec.size_px) if spec.resize_px and crop != "none" else None
+    return Transforms(
+        sample=sample if sample.does_anything else None,
+        batch=batch,
+        resizing=None if train else Resizing(shorter_px, spec.interpolation),
+    )
 
 
 def check_probabilities(**values: float) -> None:

@@ -27,6 +27,20 @@ class DrawingTransform(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Resizing:
+    """How an evaluation image comes to the square that a model sees, for who does it elsewhere.
+
+    Attributes:
+        shorter_px: what the shorter side is resized to before the square in the middle is cut out;
+            None: the whole image is resized to the square.
+        interpolation: "bilinear" or "bicubic", antialiased.
+    """
+
+    shorter_px: int | None
+    interpolation: str
+
+
 @dataclass(frozen=True)
 class Transforms:
     """Both stages for one split.
@@ -39,8 +53,10 @@ class Transforms:
         fill: what images of several sizes do in a batch.  None: they are refused.  Otherwise they
             are padded with black below and to the right, and a target named here (a map of pixels,
             or a row for each object) at its ends with the value that stands beside it.
+        resizing: of an evaluation; None where images keep their size, or nobody says.
     """
 
     sample: SampleTransform | None
     batch: BatchTransform
     fill: Mapping[str, int] | None = None
+    resizing: Resizing | None = None
