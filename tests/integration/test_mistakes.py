@@ -411,6 +411,22 @@ def test_images_that_do_not_fit_into_memory_are_told_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_kernel_that_is_not_deterministic_is_told(zoo, monkeypatch, tmp_path):
+    said = (
+        "adaptive_max_pool2d_backward_cuda does not have a deterministic implementation, but you"
+        " set 'torch.use_deterministic_algorithms(True)'."
+    )
+    monkeypatch.setattr(Trainer, "train_step", Mock(side_effect=RuntimeError(said)))
+
+    words = ("--deterministic", *words_of(FAST), "--output", tmp_path / "run")
+    outcome = zoo("train", "resnet20", *words)
+
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "no deterministic kernel for adaptive_max_pool2d_backward_cuda" in outcome.err
+    assert "Train without --deterministic" in outcome.err
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
 def test_a_model_that_cannot_be_compiled_is_told(zoo, monkeypatch, tmp_path):
     # As torch's compiler fails without g++; it takes a minute to come to that.
     failure = type("InvalidCxxCompiler", (RuntimeError,), {"__module__": "torch._inductor.exc"})
