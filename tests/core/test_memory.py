@@ -114,6 +114,9 @@ def test_the_hosts_allocator_is_understood() -> None:
         RuntimeError("CUDA error: out of memory"),
         RuntimeError("MPS backend out of memory (MPS allocated: 5.92 GB)"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling cublasCreate(handle)"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED. This error may appear if"),
+        RuntimeError("GET was unable to find an engine to execute this computation"),
     ],
 )
 def test_the_words_of_each_device_are_understood(error: Exception) -> None:

@@ -208,7 +208,7 @@ TRAIN = [
     ("train resnet20 --config wrong-type.toml", "training.epochs = '3' (wrong-type.toml)"),
     # data
     ("train resnet20 --data nowhere", "It is no path either."),
-    ("train resnet20 --data ./nowhere", "./nowhere"),
+    ("train resnet20 --data ./nowhere", "nowhere does not exist"),
     ("train resnet20 --data ''", "data.source = '' (command line): expected some text"),
     ("train resnet20 --data folders:nowhere", "nowhere does not exist"),
     ("train resnet20 --data csv:nowhere.csv", "nowhere.csv does not exist"),
@@ -409,6 +409,22 @@ def test_images_that_do_not_fit_into_memory_are_told_before_anything_is_written(
     assert "has not the memory for 2 images" in outcome.err
     assert "Use a smaller --image-size" in outcome.err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_kernel_that_is_not_deterministic_is_told(zoo, monkeypatch, tmp_path):
+    said = (
+        "adaptive_max_pool2d_backward_cuda does not have a deterministic implementation, but you"
+        " set 'torch.use_deterministic_algorithms(True)'."
+    )
+    monkeypatch.setattr(Trainer, "train_step", Mock(side_effect=RuntimeError(said)))
+
+    words = ("--deterministic", *words_of(FAST), "--output", tmp_path / "run")
+    outcome = zoo("train", "resnet20", *words)
+
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "no deterministic kernel for adaptive_max_pool2d_backward_cuda" in outcome.err
+    assert "Train without --deterministic" in outcome.err
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_a_model_that_cannot_be_compiled_is_told(zoo, monkeypatch, tmp_path):

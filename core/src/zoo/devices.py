@@ -37,22 +37,11 @@ def choose_device(name: str = "auto") -> torch.device:
         raise ConfigError(f"unknown device {name!r}", "Use auto, cpu, cuda, cuda:N or mps.")
     if device.type == "cuda":
         _check_cuda(device)
-    if device.index and device.type == "cuda":
-        torch.cuda.set_device(device)
+        if device.index is not None:
+            torch.cuda.set_device(device)
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise ConfigError("device mps: this machine has none", "Use --device auto or cpu.")
     return device
-
-
-def _check_cuda(device: torch.device) -> None:
-    cure = "Use --device auto or cpu; `zoo doctor` shows what torch sees."
-    fault = cuda_fault()
-    if fault:
-        raise ConfigError(f"device {device}: {fault}", cure)
-    there_are = torch.cuda.device_count()
-    if (device.index or 0) >= there_are:
-        noun = "device" if there_are == 1 else "devices"
-        raise ConfigError(f"device {device}: this machine has {there_are} CUDA {noun}", cure)
 
 
 def cuda_fault() -> str:
@@ -133,6 +122,17 @@ def describe_device(device: torch.device) -> str:
     if device.type == "cpu":
         return f"cpu ({counted(torch.get_num_threads(), 'thread')})"
     return str(device)
+
+
+def _check_cuda(device: torch.device) -> None:
+    cure = "Use --device auto or cpu; `zoo doctor` shows what torch sees."
+    fault = cuda_fault()
+    if fault:
+        raise ConfigError(f"device {device}: {fault}", cure)
+    there_are = torch.cuda.device_count()
+    if (device.index or 0) >= there_are:
+        there = counted(there_are, "CUDA device")
+        raise ConfigError(f"device {device}: this machine has {there}", cure)
 
 
 def _mps_or_cpu() -> str:

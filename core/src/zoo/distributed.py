@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from zoo.errors import ConfigError, StoppedError
+from zoo.wording import counted
 
 T = TypeVar("T")
 
@@ -176,7 +177,8 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
         raise
     finally:
         _let_go_of_groups()
-        # NCCL would wait for the others, who wait for this process: its end is what ends them.
+        # NCCL would wait for the others, who wait for this process: its end, which the command
+        # line sees to, is what ends them.
         if not failed or backend != "nccl":
             dist.destroy_process_group()
 
@@ -191,9 +193,8 @@ def _own_gpu() -> torch.device:
             "Start them with `zoo train --gpus N` or torchrun, which set it.",
         )
     if int(number) >= there_are:
-        noun = "GPU" if there_are == 1 else "GPUs"
         raise ConfigError(
-            f"process {number} of this machine (LOCAL_RANK) sees {there_are} {noun}",
+            f"process {number} of this machine (LOCAL_RANK) sees {counted(there_are, 'GPU')}",
             "Start no more processes than GPUs, and let CUDA_VISIBLE_DEVICES name all of them.",
         )
     return torch.device("cuda", int(number))

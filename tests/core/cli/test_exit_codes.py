@@ -5,11 +5,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock, call
 
 import click
 import pytest
 
-from zoo.cli._main import _DEVICE_FAILED
+from zoo.cli._main import _DEVICE_FAILED, main
 from zoo.errors import (
     CheckpointError,
     ConfigError,
@@ -145,3 +146,15 @@ def test_a_reader_that_goes_away_is_no_error_to_read():
     os.close(write)
 
     assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("is_member", [True, False])
+def test_a_process_that_failed_alone_among_several_waits_for_nobody(monkeypatch, is_member):
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: is_member)
+    at_once = Mock(side_effect=SystemExit)
+    monkeypatch.setattr(os, "_exit", at_once)
+
+    with pytest.raises(SystemExit):
+        main(["nonsense"])
+
+    assert at_once.call_args_list == [call(2)] * is_member

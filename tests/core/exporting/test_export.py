@@ -240,6 +240,14 @@ def dims_of(value):
     return value.type.tensor_type.shape.dim
 
 
+def test_few_large_images_are_compared(tmp_path):
+    predictor = predictor_of(seeded(lambda: Dense(3)), SegmentationTask(classes=CLASSES))
+
+    exported = export(predictor, tmp_path / "dense.pt2", image_size=(520, 520))
+
+    assert exported.parity.shapes == [(1, 3, 520, 520), (2, 3, 520, 520)]
+
+
 def test_a_fixed_batch_is_taken_and_no_other(suffix, tmp_path):
     exported = export(classifier(), tmp_path / f"three.{suffix}", batch_size=3)
 

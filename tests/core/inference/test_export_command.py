@@ -154,6 +154,18 @@ def test_a_model_whose_card_says_that_it_cannot_be_exported_is_not_tried(
     assert "tracing" not in err
 
 
+def test_a_model_of_one_size_is_exported_at_that_size_alone(tiny_run: Path, zoo: Zoo) -> None:
+    card = default_registry().get("model", "tiny").card
+    object.__setattr__(card, "tags", ("fixed-size",))
+    path = tiny_run.with_name("tiny.pt2")
+
+    refused, _, err = zoo("export", tiny_run, "--output", path, "--image-size", 16)
+    code, _, _ = zoo("export", tiny_run, "--output", path, "--image-size", 8)
+
+    assert (refused, code) == (2, 0)
+    assert "tiny:tiny takes images of 8 px alone" in err
+
+
 @pytest.mark.parametrize("resize_px", [None, 10])
 def test_the_classifying_script_says_what_predict_says(
     tiny_run: Path, record: ModelRecord, zoo: Zoo, resize_px: int | None

@@ -258,7 +258,7 @@ def test_proposals_for_other_images_are_refused_with_the_first_difference(
 
     with pytest.raises(DataError, match=r"3\.png is not among their 3"):
         ProposedDataset(draw("more", range(5)), proposals, limit=None, place="here")
-    with pytest.raises(DataError, match=r"0\.png has \d+ bytes, and had \d+ bytes"):
+    with pytest.raises(DataError, match=r"0\.png has \d+ bytes, CRC \w+, and had"):
         ProposedDataset(draw("wide", range(3), width=90), proposals, limit=None, place="here")
 
 
@@ -285,3 +285,28 @@ def test_recall_counts_the_objects_that_a_proposal_finds(
     proposals = find(split, method, near)
 
     assert recall([split], proposals) == {0.5: 1.0, 0.7: 0.5}
+
+
+def test_an_image_that_was_replaced_by_one_of_as_many_bytes_is_another(
+    draw: Draw, method: Method, quarters: Any, cache: Path
+) -> None:
+    split = draw()
+    proposals = find(split, method, quarters)
+    first = split.path(0)  # type: ignore[attr-defined]
+    content = first.read_bytes()
+
+    first.write_bytes(content[:-20] + bytes(byte ^ 1 for byte in content[-20:]))
+
+    with pytest.raises(DataError, match=r"0\.png has (\d+) bytes, CRC \w+, and had \1 bytes"):
+        ProposedDataset(split, proposals, limit=None, place="the cache")
+
+
+def test_a_file_may_be_copied_and_shorter_than_what_is_looked_at(
+    draw: Draw, method: Method, quarters: Any, cache: Path
+) -> None:
+    split = draw()
+    proposals = find(split, method, quarters)
+
+    copied = draw("copy")
+
+    assert len(ProposedDataset(copied, proposals, limit=None, place="the cache")) == 40

@@ -34,7 +34,22 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if hasattr(stream, "reconfigure"):  # a name that the terminal cannot show ends nothing
             stream.reconfigure(errors="backslashreplace")
     end_with_document()
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    _leave(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process: at once where it is still a member of a group, which it has failed alone in.
+
+    NCCL's clean-up at exit would wait for the others, who wait for this process
+    (https://github.com/NVIDIA/nccl/issues/1777).
+    """
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            with contextlib.suppress(OSError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:

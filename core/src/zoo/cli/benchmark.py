@@ -72,6 +72,8 @@ def benchmark(
     variant of each phase, in the same run: other programs slow all variants alike, if they do not
     come and go.
 
+    Detectors that look at proposals are given none, and make a grid of them.
+
     GFLOP/s are those of convolutions and linear layers: 2 for each of the model's multiply-adds,
     and 3 times as many in training. Their share of the peak is that of a product of two matrices in
     the same precision, in its fastest round of the same run; kernels that compute a convolution by

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from torch import Tensor
 from zoo.errors import UsageError
 from zoo.exporting._graph import INPUT, quiet
 from zoo.extras import import_extra
-from zoo.runs import format_bytes
+from zoo.runs import check_new_file, format_bytes
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -62,31 +61,29 @@ def check_output(path: Path, format_: str | None) -> Format:
     Raises:
         UsageError: no such format, a file is there, no such folder, or a library is missing.
     """
-    by_suffix = {format_.suffix: name for name, format_ in FORMATS.items()}
-    named = by_suffix.get(path.suffix.lower())
-    if format_ is None and named is None:
+    chosen = FORMATS[_name_format(path, format_)]
+    check_new_file(path)
+    chosen.check(0)
+    return chosen
+
+
+def _name_format(path: Path, format_: str | None) -> str:
+    by_suffix = {each.suffix: name for name, each in FORMATS.items()}
+    by_name = by_suffix.get(path.suffix.lower())
+    chosen = format_ or by_name
+    if chosen is None:
         raise UsageError(
             f"{path}: by its name nobody knows its format",
             f"Give --format {' or '.join(FORMATS)}, or name it {' or '.join(by_suffix)}.",
         )
-    chosen = format_ or named or ""
     if chosen not in FORMATS:
         raise UsageError(f"unknown format {chosen!r}", f"Use {' or '.join(FORMATS)}.")
-    if named not in (None, chosen):
+    if by_name not in (None, chosen):
         raise UsageError(
-            f"{path} is named as {named}, and --format is {chosen}",
+            f"{path} is named as {by_name}, and --format is {chosen}",
             f"For example {path.with_suffix(FORMATS[chosen].suffix)}.",
         )
-    if path.exists() or path.is_symlink():
-        raise UsageError(
-            f"{path} is there already, and is not overwritten", "Name another file, or remove it."
-        )
-    if not path.parent.is_dir():
-        raise UsageError(f"there is no folder {path.parent}", "Make it, or name another place.")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise UsageError(f"{path.parent} allows no new files", "Name another place.")
-    FORMATS[chosen].check(0)
-    return FORMATS[chosen]
+    return chosen
 
 
 # --- ONNX --------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -66,7 +67,9 @@ def trace_deployed(model: nn.Module, task: Task, spec: InputSpec, shape: InputSh
     """
     plain: nn.Module = copy.deepcopy(model)
     plain.to(memory_format=torch.contiguous_format)
-    images = torch.zeros(shape.example(), dtype=torch.uint8)
+    images = torch.from_numpy(
+        np.random.default_rng(0).integers(0, 256, shape.example(), dtype=np.uint8)
+    )
     deployed = DeployedModel(plain, task, spec).eval()
     with torch.no_grad():
         deployed.model = fold_batch_norms(

@@ -31,6 +31,8 @@ TOLERANCE = 1e-4
 order of the same float32 sums is within 1e-5; a wrong preprocessing is beyond 1e-2."""
 _RANDOM = 4
 """Random images at least, next to the real ones."""
+_LARGE_PX, _FEW = 1 << 18, 3
+"""Height times width above which fewer images are compared, so that their maps fit in memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,8 +132,9 @@ def _largest(answers: Tensor) -> Tensor:
 def _batches(transforms: Transforms, shape: InputShape, samples: Sequence[Sample]) -> list[Tensor]:
     """Real images first, each size and batch size in turn; random ones fill up."""
     real = [_deployable(sample, index, transforms, shape) for index, sample in enumerate(samples)]
-    counts = shape.batch_sizes(len(real) + _RANDOM)
     sizes = shape.sizes()
+    large = max(height * width for height, width in sizes) > _LARGE_PX
+    counts = shape.batch_sizes(_FEW if large else len(real) + _RANDOM)
     counts = [counts[at % len(counts)] for at in range(max(len(counts), len(sizes)))]
     generator = torch.Generator().manual_seed(0)
     batches = []

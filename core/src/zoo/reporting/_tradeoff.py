@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,7 +15,7 @@ from zoo.errors import UsageError
 from zoo.extras import import_extra
 from zoo.reporting._format import format_count, is_fraction
 from zoo.reporting._label_places import Box, Disc, place_labels
-from zoo.runs import storage_errors, write_new_file
+from zoo.runs import check_new_file, storage_errors, write_new_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,14 +65,7 @@ def check_picture_path(path: Path) -> None:
             f"{path}: a picture is a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} file",
             f"For example {path.with_suffix('.png')}.",
         )
-    if path.exists() or path.is_symlink():
-        raise UsageError(
-            f"{path} is there already, and is not overwritten", "Name another file, or remove it."
-        )
-    if not path.parent.is_dir():
-        raise UsageError(f"there is no folder {path.parent}", "Make it, or name another place.")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise UsageError(f"{path.parent} allows no new files", "Name another place.")
+    check_new_file(path)
     import_extra(
         "matplotlib", library="matplotlib", purpose="a picture", install="zoo-core[pictures]"
     )

@@ -8,6 +8,7 @@ from zoo.runs._names import is_safe_name, printable
 from zoo.runs._storage import (
     WrittenFile,
     check_free_space,
+    check_new_file,
     format_bytes,
     storage_errors,
     sync_folder,
@@ -21,6 +22,7 @@ __all__ = [
     "RunFolder",
     "WrittenFile",
     "check_free_space",
+    "check_new_file",
     "describe_environment",
     "dump_json",
     "folder_lock",

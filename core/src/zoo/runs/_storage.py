@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo.errors import StorageError
+from zoo.errors import StorageError, UsageError
 
 _MARGIN_BYTES = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -74,9 +74,26 @@ def check_free_space(folder: Path, needed_bytes: int) -> None:
     Raises:
         StorageError: the file system has not so much room (and a megabyte for folders and names).
     """
+    needed_bytes += _MARGIN_BYTES
     with storage_errors(folder, needed_bytes=needed_bytes):
-        if shutil.disk_usage(folder).free < needed_bytes + _MARGIN_BYTES:
+        if shutil.disk_usage(folder).free < needed_bytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def check_new_file(path: Path) -> None:
+    """See that a new file can be made, before work is spent on its content.
+
+    Raises:
+        UsageError: something is there already, or there is no folder that takes new files.
+    """
+    if path.exists() or path.is_symlink():
+        raise UsageError(
+            f"{path} is there already, and is not overwritten", "Name another file, or remove it."
+        )
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent}", "Make it, or name another place.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise UsageError(f"{path.parent} allows no new files", "Name another place.")
 
 
 def write_new_file(path: Path, chunks: Iterable[bytes | memoryview]) -> WrittenFile:

@@ -276,8 +276,10 @@ class SegmentationTask(Task):
         parts: dict[int, Tensor] = {}
         for rows in groups:
             height, width = sizes[rows[0]]
-            # One by one: as an index the list would be copied to the device, and waited for.
-            images = torch.stack([batch.images[row, :, :height, :width] for row in rows])
+            images = batch.images[..., :height, :width]
+            if len(rows) < len(batch):
+                # One by one: as an index the list would be copied to the device, and waited for.
+                images = torch.stack([images[row] for row in rows])
             logits = _two_or_more(dense_logits(model, images, tiles, frame_px=frame_px))
             if len(groups) == 1:
                 return logits

@@ -49,6 +49,8 @@ def rehearse(
     except ZooError:
         raise
     except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
+        if isinstance(error, torch.AcceleratorError) and not is_out_of_memory(error):
+            raise  # of the device, wherever the program happens to be
         if is_out_of_memory(error):
             raise out_of_memory(device, f"{_IMAGES} images", said=str(error)) from error
         raise _explain(plan, error) from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,8 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo.data.decoding import decode_image
+from zoo.data.decoding import decode_image, split_page
 from zoo.structures import Sample
+
+_END_BYTES = 4096
+"""What is looked at of either end of a file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +70,21 @@ class FileDataset(ABC):
     def image(self, index: int) -> Tensor:
         """Decode one image: (c, h, w) uint8."""
         return decode_image(self.path(index), channels=self.channels)
+
+    def mark(self, index: int) -> str:
+        """What changes with the content of an image's file, and not with its place.
+
+        The size, and a checksum of both ends: a thousand files take 15 ms, and another image of the
+        same size and format differs there.
+        """
+        try:
+            with split_page(self.path(index))[0].open("rb") as file:
+                ends = file.read(_END_BYTES)
+                file.seek(max(0, os.fstat(file.fileno()).st_size - _END_BYTES))
+                ends += file.read(_END_BYTES)
+        except OSError:  # said by whoever decodes it
+            ends = b""
+        return f"{self.sizes_bytes[index]} bytes, CRC {zlib.crc32(ends):08x}"
 
     def describe(self, index: int) -> str:
         """The path."""

@@ -54,6 +54,10 @@ class Packed(FileDataset):
         height, width = self.sizes_px[index].tolist()
         return content.view(height, width, self.manifest.channels).permute(2, 0, 1)
 
+    def mark(self, index: int) -> str:
+        """The checksum that the pack has of the image."""
+        return f"CRC {int(self.checksums[index]):08x}"
+
     def describe(self, index: int) -> str:
         """The file of images, and the name of this one."""
         return f"{self.root / self.file}[{self.names[index]}]"
