@@ -208,7 +208,7 @@ TRAIN = [
     ("train resnet20 --config wrong-type.toml", "training.epochs = '3' (wrong-type.toml)"),
     # data
     ("train resnet20 --data nowhere", "It is no path either."),
-    ("train resnet20 --data ./nowhere", "./nowhere"),
+    ("train resnet20 --data ./nowhere", "nowhere does not exist"),
     ("train resnet20 --data ''", "data.source = '' (command line): expected some text"),
     ("train resnet20 --data folders:nowhere", "nowhere does not exist"),
     ("train resnet20 --data csv:nowhere.csv", "nowhere.csv does not exist"),

@@ -178,7 +178,7 @@ def test_a_disk_without_room_is_refused_before_anything_is_written(tmp_path, mon
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
 
-    with pytest.raises(StorageError, match=r"the disk is full \(\d+ bytes needed, 1\.0 kB free\)"):
+    with pytest.raises(StorageError, match=r"the disk is full \([\d.]+ MB needed, 1\.0 kB free\)"):
         save_the_next_step(tmp_path)
 
     assert sorted(tmp_path.rglob("*")) == before

@@ -46,6 +46,19 @@ def test_a_factory_that_fails_is_named_with_its_distribution(registry) -> None:
         build_model("tiny", width=100, registry=registry)
 
 
+@pytest.mark.parametrize(
+    ("width", "fault"),
+    [
+        (96, "its factory gave a NoneType, not an nn.Module"),
+        (97, "its factory gave Tiny, not an nn.Module"),
+        (98, "head.weight has no shape before the first image"),
+    ],
+)
+def test_what_is_no_model_is_said_of_its_factory(registry, width: int, fault: str) -> None:
+    with pytest.raises(PluginCodeError, match=f"zoo-tests 1.2.3 cannot be built.*{fault}"):
+        build_model("tiny", width=width, registry=registry)
+
+
 def test_the_installed_plugins_are_the_default() -> None:
     pytest.importorskip("zoo_resnet")
 

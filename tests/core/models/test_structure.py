@@ -83,3 +83,20 @@ def test_work_that_depends_on_the_images_is_counted_by_a_typical_pass() -> None:
     assert (head.name, head.gmacs) == ("head", 100 * 30 / 1e9)
     assert (total.num_params, total.output_shape, total.gmacs) == (52, (), (768 + 3000) / 1e9)
     assert model.head.weight.device.type == "cpu"
+
+
+def test_a_detector_is_told_the_size_of_its_image() -> None:
+    class Detector(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = torch.nn.Conv2d(3, 2, 1)
+
+        def forward(self, images: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
+            height, width = sizes[0].tolist()
+            return self.body(images[..., :height, :width])
+
+    spec = InputSpec(size_px=8, resize_px=None)
+
+    total = describe_structure(Detector(), spec, task="detection")[-1]
+
+    assert total.gmacs == 3 * 2 * 64 / 1e9

@@ -11,7 +11,7 @@ from PIL import Image
 from zoo.cards import InputSpec
 from zoo.config import check_options
 from zoo.data.transforms import image_transforms
-from zoo.errors import ConfigError, DataError
+from zoo.errors import ConfigError, DataError, PluginCodeError
 from zoo.structures import Batch, Sample, SampleKey
 from zoo.tasks import ClassificationTask
 
@@ -232,3 +232,23 @@ def test_any_class_name_can_be_drawn(label: str) -> None:
     strip = picture.crop((0, picture.height - 30, picture.width, picture.height))
     assert strip.getextrema()[0][1] > 200
     assert picture.width < 2000
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (None, "a NoneType"),
+        ((torch.zeros(2, 3),), "a tuple"),
+        (torch.zeros(()), r"float32 of shape \(\)"),
+        (torch.zeros(2, 3, 1), r"float32 of shape \(2, 3, 1\)"),
+        (torch.zeros(1, 3), r"float32 of shape \(1, 3\)"),
+        (torch.zeros(2, 4), r"float32 of shape \(2, 4\)"),
+        (torch.zeros(2, 3, dtype=torch.int64), r"int64 of shape \(2, 3\)"),
+    ],
+)
+def test_an_answer_that_is_no_logits_is_the_models_fault(answer: Any, said: str) -> None:
+    task = ClassificationTask(classes=CLASSES)
+    batch = _batch([[0.0, 2.0, 1.0]] * 2)
+
+    with pytest.raises(PluginCodeError, match=f"answers with {said}, not with .* \\(2, 3\\)"):
+        task.step(lambda _: answer, batch)

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from zoo.cards import InputSpec
-from zoo.errors import ConfigError, DataError
+from zoo.errors import ConfigError, DataError, PluginCodeError
 from zoo.structures import (
     EVERY_LOSS,
     Batch,
@@ -258,3 +258,38 @@ def test_evaluation_transforms_keep_an_image_that_needs_no_change() -> None:
 
     assert batch.images.shape == (1, 3, 64, 64)
     assert batch.targets["own_sizes"].tolist() == [[64.0, 64.0]]
+
+
+class Answering(nn.Module):
+    """Gives one answer, whatever it is asked."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, *_: Any, **__: Any) -> Any:
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (({}, []), "answers with a tuple, not a DetectorOutput"),
+        (DetectorOutput({}, None), "detections of the model are None"),  # type: ignore[arg-type]
+        (DetectorOutput({}, []), "are 0, and should be a list of one for each of 1 images"),
+    ],
+)
+def test_an_answer_that_is_no_output_is_the_models_fault(answer: Any, said: str) -> None:
+    model = Answering(answer).eval()
+
+    with pytest.raises(PluginCodeError, match=said):
+        task().predict(model, padded_batch(SIZES))
+
+
+@pytest.mark.parametrize("label", [2, -1])
+def test_a_label_beyond_the_classes_is_the_models_fault(label: int) -> None:
+    found = Detections(torch.zeros(1, 4), torch.ones(1), torch.tensor([label]))
+    model = Answering(DetectorOutput({}, [found])).eval()
+
+    with pytest.raises(PluginCodeError, match=f"of class {label}, and there are 0 to 1"):
+        task().predict(model, padded_batch(SIZES))

@@ -125,4 +125,4 @@ def _structure(full_name: str, card: ModelCard) -> list[Any]:
     """The rows of ``describe_structure``."""
     from zoo.models import build_model, describe_structure
 
-    return describe_structure(build_model(full_name), card.input)
+    return describe_structure(build_model(full_name), card.input, task=card.task)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from zoo.cards import ModelCard
 from zoo.errors import ConfigError, PluginError, ZooError
@@ -38,7 +39,8 @@ def build_model(
     Raises:
         UnknownNameError: nobody registered the name.
         ConfigError: the factory has no such option, or the value has another type.
-        PluginCodeError: the factory failed; names the distribution that it came from.
+        PluginCodeError: the factory failed, or gave no model that can learn; names the
+            distribution that it came from.
     """
     # The registry imports no torch; importing it here keeps model files free of it.
     from zoo.config import check_options
@@ -64,4 +66,15 @@ def build_model(
         raise
     except BaseException as error:  # SystemExit too: a plugin ends nobody's program
         raise entry.failure("built", error) from error
+    if fault := _find_fault(model):
+        raise entry.failure("built", TypeError(fault))
     return model
+
+
+def _find_fault(model: object) -> str:
+    """Why what a factory gave is no model; "" where it is one."""
+    if not isinstance(model, nn.Module):
+        what = model.__name__ if isinstance(model, type) else f"a {type(model).__name__}"
+        return f"its factory gave {what}, not an nn.Module"
+    lazy = next((name for name, of in model.named_parameters() if is_lazy(of)), None)
+    return f"{lazy} has no shape before the first image" if lazy else ""

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -35,7 +36,12 @@ class StageRow:
     gmacs: float
 
 
-def describe_structure(model: nn.Module, input: InputSpec) -> list[StageRow]:  # noqa: A002
+def describe_structure(
+    model: nn.Module,
+    input: InputSpec,  # noqa: A002
+    *,
+    task: str = "classification",
+) -> list[StageRow]:
     """A row for each top-level part in the order of execution, and the total as the last.
 
     One image of zeros runs through the model where it is: on the CPU that takes less time than
@@ -49,10 +55,11 @@ def describe_structure(model: nn.Module, input: InputSpec) -> list[StageRow]:  #
     Args:
         model: takes images (n, c, h, w); left as it was.
         input: the size and channels of the images.
+        task: of the model; a detector is told the sizes of its images as well.
     """
     if hasattr(model, "typical_pass"):
         model = copy.deepcopy(model).to("meta")
-    shapes, macs = _run(model, input)
+    shapes, macs = _run(model, input, is_detector=task == "detection")
     kind = type(model).__name__
     children = dict(model.named_children())
     total = StageRow(
@@ -90,7 +97,9 @@ def counted_multiply_adds(model: nn.Module) -> Iterator[Counter[str]]:
             hook.remove()
 
 
-def _run(model: nn.Module, spec: InputSpec) -> tuple[dict[str, tuple[int, ...]], Counter[str]]:
+def _run(
+    model: nn.Module, spec: InputSpec, *, is_detector: bool
+) -> tuple[dict[str, tuple[int, ...]], Counter[str]]:
     """The output shape of each part that runs, "" being the model, and its multiply-adds."""
     shapes: dict[str, tuple[int, ...]] = {}
 
@@ -107,8 +116,11 @@ def _run(model: nn.Module, spec: InputSpec) -> tuple[dict[str, tuple[int, ...]],
     device = next((parameter.device for parameter in model.parameters()), None)
     try:
         with torch.no_grad(), counted_multiply_adds(model) as macs:
-            run = getattr(model.eval(), "typical_pass", model)
-            run(torch.zeros(1, spec.channels, spec.size_px, spec.size_px, device=device))
+            images = torch.zeros(1, spec.channels, spec.size_px, spec.size_px, device=device)
+            run = getattr(model.eval(), "typical_pass", None)
+            if run is None and is_detector:
+                run = partial(model, sizes=torch.tensor([[spec.size_px, spec.size_px]]))
+            (run or model)(images)
     finally:
         for hook in hooks:
             hook.remove()

@@ -74,8 +74,9 @@ def check_free_space(folder: Path, needed_bytes: int) -> None:
     Raises:
         StorageError: the file system has not so much room (and a megabyte for folders and names).
     """
+    needed_bytes += _MARGIN_BYTES
     with storage_errors(folder, needed_bytes=needed_bytes):
-        if shutil.disk_usage(folder).free < needed_bytes + _MARGIN_BYTES:
+        if shutil.disk_usage(folder).free < needed_bytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 

@@ -11,6 +11,7 @@ from zoo.data.transforms import image_transforms
 from zoo.errors import ConfigError, DataError
 from zoo.metrics import Accuracy, CalibrationError, ClassScores, ConfusionMatrix, Metric
 from zoo.structures import Batch, LossSum, Step
+from zoo.tasks._answers import checked_logits
 from zoo.tasks._class_weights import (
     balanced_weights,
     check_class_weights,
@@ -81,7 +82,7 @@ class ClassificationTask(Task):
 
     def step(self, model: nn.Module, batch: Batch) -> Step:
         """One forward pass: the loss, and logits (b, k) as predictions."""
-        logits: Tensor = model(batch.images)
+        logits = checked_logits(model(batch.images), batch.images, self.num_classes)
         return Step({self.loss: self._loss(logits, batch)}, logits.detach())
 
     def loss_counts(self, batch: Batch) -> dict[str, Tensor | float]:

@@ -9,9 +9,10 @@ import torch
 from torch.nn import functional
 
 from zoo.data.transforms import box_transforms, to_own_pixels
-from zoo.errors import ConfigError, DataError, UsageError
+from zoo.errors import ConfigError, DataError, PluginCodeError, UsageError
 from zoo.metrics import BoxPrecision, Metric, VOCPrecision
 from zoo.structures import EVERY_LOSS, Batch, DetectorOutput, LossSum, Step
+from zoo.tasks._answers import checked_output
 from zoo.tasks._drawing import boxes_on, shortened
 from zoo.tasks._task import Task
 
@@ -180,6 +181,13 @@ class DetectionTask(Task):
         return ()
 
     def _answer(self, found: Detections, boxes: Tensor) -> dict[str, Any]:
+        strange = [label for label in found.labels.tolist() if not 0 <= label < len(self.classes)]
+        if strange:
+            raise PluginCodeError(
+                f"the model found an object of class {strange[0]}, and there are 0 to"
+                f" {len(self.classes) - 1}",
+                "The background is no class; labels begin at 0 for the first that users name.",
+            )
         objects = [
             {"label": self.classes[label], "index": label, "score": score, "box_px": box}
             for label, score, box in zip(
@@ -203,16 +211,17 @@ def _outputs(
         parts = [batch]
     else:
         parts = [_cut(batch.rows(row, row + 1)) for row in range(len(batch))]
-    return [
-        model(
+    outputs = []
+    for part in parts:
+        answer = model(
             _padded(part.images),
             part.sizes,
             None if targets is None else part.targets,
             keys=part.keys,
             detect=detect,
         )
-        for part in parts
-    ]
+        outputs.append(checked_output(answer, len(part), detect=detect))
+    return outputs
 
 
 def _cut(single: Batch) -> Batch:

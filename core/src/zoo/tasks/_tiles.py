@@ -118,11 +118,16 @@ def _stated(model: nn.Module) -> Tiling | None:
 def _run(model: nn.Module, images: Tensor, tiling: Tiling) -> Tensor:
     logits: Tensor = model(images)
     height, width = (length - 2 * tiling.margin_px for length in images.shape[-2:])
-    if logits.ndim != 4 or logits.shape[-2:] != (height, width):
+    is_tensor = isinstance(logits, Tensor)
+    if not is_tensor or logits.ndim != 4 or logits.shape[-2:] != (height, width):
+        what = (
+            f"logits of shape {tuple(logits.shape)}" if is_tensor else f"a {type(logits).__name__}"
+        )
         raise ConfigError(
-            f"the model answers images of {images.shape[-1]} x {images.shape[-2]} px with logits of"
-            f" shape {tuple(logits.shape)}, not (b, k, {height}, {width})",
-            "A segmentation model says how much smaller its answer is in its attribute tiling.",
+            f"the model answers images of {images.shape[-1]} x {images.shape[-2]} px with {what},"
+            f" not with logits (b, k, {height}, {width})",
+            "A segmentation model says in its attribute tiling of which sizes images must be, and"
+            " how much smaller its answer is.",
         )
     return logits
 

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.autograd import graph
 
+from zoo.errors import PluginCodeError
+
 _TO_LEAVES = {"allow_unreachable": True, "accumulate_grad": True}
 
 
@@ -21,9 +23,22 @@ def backward(sums: Sequence[Tensor], weights: Sequence[Tensor]) -> None:
     """Add the gradient of the weighted sum to those of the leaves; to the same bits either way.
 
     Args:
-        sums: (), each with a graph.
+        sums: (); those without a graph are passed over, as a frozen part's loss is.
         weights: () of the sums' types, without graphs.
+
+    Raises:
+        PluginCodeError: no sum has a graph.
     """
+    if not all(total.requires_grad for total in sums):
+        pairs = zip(sums, weights, strict=True)
+        learning = [(total, weight) for total, weight in pairs if total.requires_grad]
+        if not learning:
+            raise PluginCodeError(
+                "the model's losses do not depend on weights that learn",
+                "Its forward must not detach what it answers, nor turn gradients off; and what is"
+                " frozen must leave a part that counts.",
+            )
+        sums, weights = zip(*learning, strict=True)
     run = getattr(graph, "_engine_run_backward", None)
     if run is None:
         torch.autograd.backward([total * w for total, w in zip(sums, weights, strict=True)])

@@ -147,7 +147,8 @@ def benchmark(  # noqa: PLR0913 - the options of the verb
         cuda=torch.version.cuda,
     )
     with bench.explained(PLAIN):
-        total = describe_structure(bench.build(PLAIN, torch.device("cpu")), plan.input)[-1]
+        plain = bench.build(PLAIN, torch.device("cpu"))
+        total = describe_structure(plain, plan.input, task=task.name)[-1]
     usual = Variant(choose_precision("auto", bench.device), channels_last=True)
     if line := crowded_line(cores_before, bench.device):
         message(line)

@@ -101,7 +101,7 @@ def _count(case: ModelCase, device: str | None = None) -> StageRow:
     try:
         with torch.device(device):
             model = build_model(case.name, registry=case.registry)
-            return describe_structure(model, card.input)[-1]
+            return describe_structure(model, card.input, task=card.task)[-1]
     except (NotImplementedError, RuntimeError):
         if device == "cpu":
             raise

@@ -256,6 +256,17 @@ def test_a_number_that_the_file_of_names_has_not_is_listed(
         opened(folder)
 
 
+def test_the_file_that_is_named_holds_the_number_that_is_strange(
+    folder: Path, opened: Opener
+) -> None:
+    save(folder / "masks/2.png", values(*11 * [0], 2))
+    save(folder / "masks/3.png", values(0, 1, 7))
+    (folder / "classes.txt").write_text("sky\nroad\ncar\n")
+
+    with pytest.raises(DataError, match=r"7 is in masks/3\.png"):
+        opened(folder)
+
+
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [

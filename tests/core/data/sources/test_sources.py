@@ -281,6 +281,109 @@ def test_one_class_is_too_few_and_an_inner_folder_is_suggested(
     assert f"Did you mean {photos}?" in caught.value.cure
 
 
+@pytest.fixture
+def two_classes(tmp_path: Path, write_image: Write) -> Path:
+    """Class folders a and b, with two images each."""
+    root = tmp_path / "two"
+    for number, name in enumerate(("a/1.png", "a/2.png", "b/1.png", "b/2.png")):
+        write_image(root / name, number)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("loose.png", "1 image in no class folder of a split (loose.png)"),
+        ("a/1.HEIC", "1 file in class folders .* (1 .heic)"),
+        ("b/photo", "1 file in class folders .* (1 without a suffix)"),
+    ],
+)
+def test_files_that_are_left_aside_are_told(
+    two_classes: Path, write_image: Write, opened: Opener, name: str, told: str
+) -> None:
+    write_image(two_classes / "x.png").rename(two_classes / name)
+
+    source = opened(two_classes)
+
+    assert sum(map(len, source.splits.values())) == 4
+    assert re.search(told.replace("(", r"\(").replace(")", r"\)"), opened.said[0])
+
+
+@pytest.mark.parametrize("name", ["README.md", "a/Thumbs.db", "a/._1.jpg", "@eaDir/1.png"])
+def test_what_is_nobodys_image_is_passed_over(two_classes: Path, opened: Opener, name: str) -> None:
+    (two_classes / name).parent.mkdir(exist_ok=True)
+    (two_classes / name).write_bytes(b"x")
+
+    source = opened(two_classes)
+
+    assert source.classes == ("a", "b")
+    assert [sentence for sentence in opened.said if "Left aside" in sentence] == []
+
+
+def test_folders_beside_those_of_splits_are_told(
+    two_classes: Path, write_image: Write, opened: Opener
+) -> None:
+    two_classes.rename(two_classes.parent / "train")
+    write_image(two_classes.parent / "dev" / "a" / "1.png")
+
+    source = opened(two_classes.parent)
+
+    assert source.classes == ("a", "b")
+    assert "1 image in no class folder of a split (dev/a/1.png)" in opened.said[0]
+
+
+def test_test_images_of_no_class_are_left_aside(
+    two_classes: Path, write_image: Write, opened: Opener
+) -> None:
+    two_classes.rename(two_classes.parent / "train")
+    write_image(two_classes.parent / "test" / "1.png")
+
+    source = opened(two_classes.parent)
+
+    assert list(source.splits) == ["train", "val"]
+    assert "(test/1.png)" in opened.said[0]
+
+
+def test_a_pipe_is_not_waited_for(two_classes: Path, opened: Opener) -> None:
+    os.mkfifo(two_classes / "a" / "pipe.png")
+
+    assert sum(map(len, opened(two_classes).splits.values())) == 4
+
+
+@pytest.mark.parametrize("name", ["c", "a/c"])
+def test_a_link_to_itself_is_no_folder(two_classes: Path, opened: Opener, name: str) -> None:
+    (two_classes / name).symlink_to(two_classes / name)
+
+    assert opened(two_classes).classes == ("a", "b")
+
+
+def test_a_path_that_is_misspelt_is_answered_with_those_beside_it(
+    photos: Path, opened: Opener
+) -> None:
+    with pytest.raises(DataError, match=r"phots does not exist\nDid you mean .*photos\?"):
+        opened(photos.with_name("phots"))
+
+
+@pytest.mark.parametrize("source", ["", "folders:", "csv:"])
+def test_a_source_without_words_is_refused(opened: Opener, source: str) -> None:
+    with pytest.raises(DataError, match="names no data"):
+        opened(source)
+
+
+@pytest.mark.parametrize("place", [os.devnull, f"{os.devnull}/photos"])
+def test_a_device_is_no_source(opened: Opener, place: str) -> None:
+    with pytest.raises(DataError, match=r"cannot be read: Not a directory|does not exist"):
+        opened(place)
+
+
+def test_splits_stand_in_one_order(table: Callable[..., Path], opened: Opener) -> None:
+    source = opened(
+        table("cat/0.png,a,test\ncat/1.png,b,val\ncat/2.png,a,train\ncat/3.png,b,train\n")
+    )
+
+    assert list(source.splits) == ["train", "val", "test"]
+
+
 @pytest.mark.parametrize(
     ("files", "cause", "cure"),
     [
@@ -294,6 +397,7 @@ def test_one_class_is_too_few_and_an_inner_folder_is_suggested(
         (["val/a/1.png", "valid/a/1.png"], "both the val split", "Rename one"),
         (["data.csv"], "not recognised", "Did you mean .*data.csv"),
         (["val/a/1.png", "val/b/1.png"], "has val, and no train folder", "name .*/val itself"),
+        (["a/1.png", "b/1.png"], "the val split of .* has no images", "two or more"),
     ],
 )
 def test_folders_that_do_not_fit_are_explained(
@@ -319,9 +423,9 @@ def test_a_name_that_is_nothing_is_answered_with_near_names(opened: Opener) -> N
 
 
 def test_a_path_that_is_nothing_is_named(tmp_path: Path, opened: Opener) -> None:
-    with pytest.raises(UnknownNameError, match="nowhere"):
+    with pytest.raises(DataError, match="nowhere does not exist"):
         opened(tmp_path / "nowhere")
-    with pytest.raises(UnknownNameError, match="~nobody-is-called-so"):
+    with pytest.raises(DataError, match="~nobody-is-called-so"):
         opened("~nobody-is-called-so/photos")
     with pytest.raises(UnknownNameError, match="xxx"):
         opened("x" * 5000)
@@ -517,6 +621,9 @@ def test_absolute_paths_are_kept(table: Callable[..., Path], photos: Path, opene
         ("", "lists no images"),
         ("path,label\n", "lists no images"),
         (ROWS + "cat/99.png,tabby\n", "line 5: .*cat/99.png does not exist"),
+        (ROWS + "cat,tabby\n", "line 5: .*cat is no file"),
+        (ROWS + "./cat/0.png,manx\n", "lines 1 and 5: cat/0.png is listed twice"),
+        (ROWS + '"' + 50_000 * "cat/1.png,a\n", r"line \d+: field larger(?s:.*)never closed"),
         (
             "picture,truth\n" + ROWS,
             r"line 1: .*picture does not exist(?s:.*)Columns are named path",

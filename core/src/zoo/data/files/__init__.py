@@ -10,6 +10,7 @@ from zoo.data.files._coco import (
 )
 from zoo.data.files._search import (
     filled_lines,
+    find_files,
     find_images,
     loose_images,
     natural_key,
@@ -23,6 +24,7 @@ __all__ = [
     "CocoFile",
     "CocoImage",
     "filled_lines",
+    "find_files",
     "find_images",
     "holds_coco",
     "identity",

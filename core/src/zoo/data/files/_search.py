@@ -5,31 +5,49 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from zoo.data.decoding import IMAGE_SUFFIXES, split_page
 from zoo.errors import DataError
 
+_OF_SYSTEMS = frozenset(
+    ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found")
+)
+"""Folders that operating systems and network drives leave among those of their users."""
+
 
 def find_images(folder: Path) -> list[str]:
     """Image files under a folder, by their suffix, in natural order, as relative names.
 
-    Hidden files and folders are left out; links are followed, and a loop of links only once.
+    Hidden files and folders, and those of operating systems, are left out; links are followed, and
+    a loop of links only once.
     """
-    return sorted(_walk(folder, "", frozenset()), key=natural_key)
+    images = (name for name in find_files(folder) if _is_image(name))
+    return sorted(images, key=natural_key)
+
+
+def find_files(folder: Path) -> Iterator[str]:
+    """All files under a folder, in no order, as relative names; left out is what images are."""
+    return _walk(folder, "", frozenset())
 
 
 def loose_images(folder: Path) -> list[str]:
     """Image files in a folder itself, by their suffix, in natural order."""
-    names = [entry.name for entry in os.scandir(folder) if entry.is_file() and _is_image(entry)]
+    names = [
+        entry.name
+        for entry in os.scandir(folder)
+        if _visible(entry.name) and _holds(entry.is_file) and _is_image(entry.name)
+    ]
     return sorted(names, key=natural_key)
 
 
 def subfolders(folder: Path) -> list[Path]:
     """The visible folders in a folder, in natural order."""
     found = [
-        Path(entry.path) for entry in os.scandir(folder) if _visible(entry.name) and entry.is_dir()
+        Path(entry.path)
+        for entry in os.scandir(folder)
+        if _visible(entry.name) and _holds(entry.is_dir)
     ]
     return sorted(found, key=lambda path: natural_key(path.name))
 
@@ -78,16 +96,23 @@ def _walk(folder: Path, prefix: str, above: frozenset[str]) -> Iterator[str]:
             name = prefix + entry.name
             if not _visible(entry.name):
                 continue
-            if entry.is_dir():
+            if _holds(entry.is_dir):
                 yield from _walk(Path(entry.path), f"{name}/", above | {real})
-            elif _is_image(entry):
+            elif entry.is_symlink() or entry.is_file():  # a pipe would be waited for
                 yield name
 
 
-def _is_image(entry: os.DirEntry[str]) -> bool:
-    suffix = os.path.splitext(entry.name)[1]  # noqa: PTH122
-    return _visible(entry.name) and suffix.lower() in IMAGE_SUFFIXES
+def _is_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122
+
+
+def _holds(is_so: Callable[[], bool]) -> bool:
+    """What a ``DirEntry`` says of itself; it raises for a link to itself, which is nothing."""
+    try:
+        return is_so()
+    except OSError:
+        return False
 
 
 def _visible(name: str) -> bool:
-    return not name.startswith(".") and name != "__MACOSX"
+    return not name.startswith(".") and name not in _OF_SYSTEMS

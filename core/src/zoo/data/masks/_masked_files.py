@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -168,10 +168,18 @@ def classes_of(
     try:
         return settle_classes(pixels, named)
     except DataError as error:
-        rare = min(pixels, key=lambda value: pixels[value])
+        rare = min(_unexplained(pixels, named), key=lambda value: pixels[value])
         files = [name for name, found in masks if rare in found]
         shown = ", ".join(files[:_NAMED]) + (", ..." if len(files) > _NAMED else "")
         raise DataError(f"{error.cause}; {value_text(rare)} is in {shown}", error.cure) from None
+
+
+def _unexplained(
+    pixels: Mapping[int, int], named: Mapping[int, str] | Sequence[str] | None
+) -> Collection[int]:
+    """The numbers that no name is given for; all where that is not what is wrong."""
+    known = named if isinstance(named, Mapping) else range(len(named or ()))
+    return [value for value in pixels if value not in known and value != IGNORED] or pixels
 
 
 def mask_path(root: Path, image: str, mask: str) -> Path:

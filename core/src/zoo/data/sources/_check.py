@@ -213,6 +213,8 @@ def _problems(
     if unused:
         shown = ", ".join(unused[:_NAMED]) + (", ..." if len(unused) > _NAMED else "")
         problems.append(f"{counted(len(unused), 'mask')} without an image: {shown}")
+    if masks and len(splits["train"].classes) == 1:
+        problems.append("all masks hold one class, and segmentation needs two")
     absent = [name for name, count in splits["train"].classes.items() if count == 0]
     if splits["train"].boxes:  # lists of categories are often longer than what is marked
         held_out = [check.classes for split, check in splits.items() if split != "train"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import torch
 
@@ -124,7 +124,12 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
         raise DataError(f"{path} is not UTF-8 text: {error}", "Save it as UTF-8.") from error
     lines = text.splitlines()
     table = csv.reader(lines, delimiter=_delimiter(path, lines[0] if lines else ""))
-    return [(table.line_num, cells) for cells in table if any(cell.strip() for cell in cells)]
+    try:
+        return [(table.line_num, cells) for cells in table if any(cell.strip() for cell in cells)]
+    except csv.Error as error:
+        raise DataError(
+            f"{path}, line {table.line_num}: {error}", "Is there a quote that is never closed?"
+        ) from error
 
 
 def _rows(path: Path, lines: Sequence[tuple[int, list[str]]]) -> Iterator[_Row]:
@@ -154,7 +159,7 @@ def _row(path: Path, line: int, cells: list[str], columns: _Columns) -> _Row:
                 f"{path}, line {line}: {cells[split_at]!r} is no split",
                 f"Use {', '.join(sorted(set(SPLIT_NAMES)))}. {_COLUMNS}",
             )
-    name = cells[name_at].replace("\\", "/")
+    name = PurePosixPath(cells[name_at].replace("\\", "/")).as_posix()
     return _Row(line, name, cells[label_at], split, columns.is_masked)
 
 
@@ -171,10 +176,13 @@ def _check_rows(path: Path, rows: list[_Row]) -> None:
                 f" {known.label!r} in {known.split} and as {row.label!r} in {row.split}",
                 f"Keep one of the lines. {_COLUMNS}",
             )
-        if known is row and not split_page(path.parent / row.name)[0].is_file():
+        image = path.parent / row.name
+        if known is row and not split_page(image)[0].is_file():
+            what = "is no file" if image.exists() else "does not exist"
             raise DataError(
-                f"{path}, line {row.line}: {path.parent / row.name} does not exist",
-                f"Paths are relative to {path.parent}." + f" {_COLUMNS}" * (row.line == 1),
+                f"{path}, line {row.line}: {image} {what}",
+                f"Paths are relative to the table's folder, {path.parent.absolute()}."
+                + f" {_COLUMNS}" * (row.line == 1),
             )
 
 

@@ -9,13 +9,22 @@ from pathlib import Path
 import torch
 
 from zoo.data.datasets import ImageFiles
-from zoo.data.files import find_images, natural_key, size_bytes, split_folders, subfolders
+from zoo.data.files import (
+    find_images,
+    loose_images,
+    natural_key,
+    size_bytes,
+    split_folders,
+    subfolders,
+)
 from zoo.errors import DataError
 from zoo.wording import counted
 
 
 def read_folders(root: Path, *, channels: int) -> dict[str, ImageFiles]:
     """The splits of class folders; flat class folders are one split named "all".
+
+    A folder of test images that lie in no class folder is no split.
 
     Raises:
         DataError: no images, fewer than two classes, an empty class, a class that training does
@@ -34,9 +43,14 @@ def read_folders(root: Path, *, channels: int) -> dict[str, ImageFiles]:
     others = {
         split: _read_split(root, folder, train.classes, channels)
         for split, folder in splits.items()
-        if split != "train"
+        if split != "train" and not (split == "test" and _is_unlabelled(folder))
     }
     return {"train": train, **others}
+
+
+def _is_unlabelled(folder: Path) -> bool:
+    """Whether a folder holds nothing but images of no class, as competitions have their test."""
+    return bool(loose_images(folder)) and not subfolders(folder)
 
 
 def _has_splits(root: Path, splits: Mapping[str, Path]) -> bool:

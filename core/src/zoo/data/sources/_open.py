@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,6 +19,7 @@ from zoo.data.boxes import BoxedFiles, read_coco
 from zoo.data.datasets import Dataset, FileDataset, Source, Splits, stratified_split
 from zoo.data.masks import MaskedFiles
 from zoo.data.sources._layouts import LAYOUTS, recognise
+from zoo.data.sources._left_aside import left_aside
 from zoo.data.sources._named import find_dataset, read_dataset
 from zoo.data.sources._paths import exists, path_of
 from zoo.data.sources._verify import check_images_are_there, leave_out_bad_images, settle_boxes
@@ -25,6 +29,14 @@ if TYPE_CHECKING:
     from zoo.registry import Entry, Registry
 
 Message = Callable[[str], None]
+_ORDER = ("train", "val", "test")
+_ALIKE = 0.75
+_MOST_COMPARED = 1000
+"""Names beside a path that is misspelt."""
+_TOO_FEW = (
+    "Images are held out of each class that has two or more: add images, or give splits of your"
+    " own, train and val."
+)
 
 
 def open_source(
@@ -49,11 +61,13 @@ def open_source(
         unsettled: leave bad boxes and missing images as they are, for ``check_source``.
 
     Raises:
-        DataError: nothing there, a layout that is not recognised, classes or images that cannot
-            be used; says what was looked for.
-        UnknownNameError: neither a name nor a path.
+        DataError: nothing at that path, a layout that is not recognised, classes or images that
+            cannot be used; says what was looked for.
+        UnknownNameError: no name, and not spelt as a path.
     """
-    layout, _, path_text = source.partition(":")
+    layout, colon, path_text = source.partition(":")
+    if not source or (layout in LAYOUTS and colon and not path_text):
+        raise DataError(f"{source!r} names no data", "Is a variable of the shell not set?")
     if layout in LAYOUTS and path_text:
         path = path_of(path_text)
         return _open_path(path, layout, data, message, channels, undivided, unsettled)
@@ -70,8 +84,8 @@ def open_source(
         )
     path = path_of(source)
     if not exists(path):
-        raise _nothing_found(source, registry)
-    return _open_path(path, recognise(path), data, message, channels, undivided, unsettled)
+        raise _nothing_there(path) if _is_spelt_as_path(source) else _unknown(source, registry)
+    return _open_path(path, None, data, message, channels, undivided, unsettled)
 
 
 def _open_named(
@@ -98,7 +112,7 @@ def _open_named(
 
 def _open_path(
     path: Path,
-    layout: str,
+    layout: str | None,
     data: DataConfig,
     message: Message,
     channels: int,
@@ -106,16 +120,19 @@ def _open_path(
     unsettled: bool,
 ) -> Source:
     if not exists(path):
-        raise DataError(
-            f"{path} does not exist", "Check the path; data that have moved are named by --data."
-        )
-    if layout in ("masks", "stacks"):
-        message("Every mask is read once, to see what its numbers mean.")
+        raise _nothing_there(path)
     try:
+        layout = layout or recognise(path)
+        if layout in ("masks", "stacks"):
+            message("Every mask is read once, to see what its numbers mean.")
         splits = _read_layout(path, layout, data, channels, unsettled=unsettled)
     except OSError as error:  # not readable, a file for a folder
         place = error.filename or path
         raise DataError(f"{place} cannot be read: {error.strerror}", "Check the path.") from error
+    if layout == "folders":
+        used = (name for split in splits.values() for name in cast(FileDataset, split).names)
+        for sentence in left_aside(path, used):
+            message(sentence)
     first = next(iter(splits.values()))
     mended: Sequence[Mapping[str, Any]] = ()
     if isinstance(first, MaskedFiles):
@@ -163,12 +180,14 @@ def _finish(
     bad_images: dict[str, str] = {}
     if data.on_bad_image == "skip":
         splits, bad_images = leave_out_bad_images(splits, message)
+    splits = {split: splits[split] for split in sorted(splits, key=_place)}
     whole = next(iter(splits.values())) if len(splits) == 1 else None
     if whole is None or not undivided:
         splits = _with_validation(splits, data, message)
     for split, dataset in splits.items():
         if not len(dataset):
-            raise DataError(f"the {split} split of {name} has no images", "Add images to it.")
+            cure = "Add images to it." if whole is None else _TOO_FEW
+            raise DataError(f"the {split} split of {name} has no images", cure)
     return Source(
         name=name,
         layout=layout,
@@ -207,7 +226,30 @@ def _with_validation(splits: Splits, data: DataConfig, message: Message) -> Spli
     return {"train": whole.only(train), "val": whole.only(val)}
 
 
-def _nothing_found(source: str, registry: Registry) -> UnknownNameError:
+def _place(split: str) -> int:
+    """In tables for people."""
+    return _ORDER.index(split) if split in _ORDER else len(_ORDER)
+
+
+def _is_spelt_as_path(source: str) -> bool:
+    layout = source.partition(":")[0]
+    return os.sep in source and layout == source
+
+
+def _nothing_there(path: Path) -> DataError:
+    """What to say of a path, with those beside it that are spelt alike."""
+    try:
+        beside = [entry.name for entry in islice(path.parent.iterdir(), _MOST_COMPARED)]
+    except OSError:
+        beside = []
+    alike = [
+        str(path.with_name(name)) for name in get_close_matches(path.name, beside, cutoff=_ALIKE)
+    ]
+    cure = f"Did you mean {' or '.join(alike)}?" if alike else "Check the path."
+    return DataError(f"{path} does not exist", f"{cure} Data that have moved are named by --data.")
+
+
+def _unknown(source: str, registry: Registry) -> UnknownNameError:
     names = [entry.card.name for entry in registry.entries("dataset")]
     head, _, path = source.rpartition(":")
     layouts = " or ".join(f"{name}:PATH" for name in LAYOUTS)
