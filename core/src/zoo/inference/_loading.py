@@ -317,13 +317,13 @@ def _count_outputs(entry: Entry, tensors: Mapping[str, Tensor], registry: Regist
     if not grown:  # it answers with a number that has nothing to do with classes
         return cast(ModelCard, entry.card).num_classes
     name = grown[0]
-    if name not in tensors:
+    if name not in tensors or tensors[name].ndim != smaller[name].ndim:
         raise WeightsError(
             f"the file holds no {name}, which {entry.full_name} has",
             "Are they the weights of another model?",
         )
-    of_one = larger[name].shape[0] - smaller[name].shape[0]
-    more = tensors[name].shape[0] - smaller[name].shape[0]
+    of_one = len(larger[name]) - len(smaller[name])
+    more = len(tensors[name]) - len(smaller[name])
     return max(few + more // of_one, 1)
 
 
