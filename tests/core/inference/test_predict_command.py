@@ -86,7 +86,7 @@ def test_each_page_of_a_stack_is_answered(tiny_run: Path, tmp_path: Path, zoo: Z
     assert code == 0
     assert [image["path"] for image in images] == [f"{stack}[{page}]" for page in range(3)]
     assert [image["label"] for image in images] == ["rot", "blau", "rot"]
-    assert f"{stack} has 3 pages, and each is an image" in err
+    assert f"{stack}: each page of 1 TIFF file is an image" in err
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "stack-0.png", "stack-1.png", "stack-2.png"
     ]  # fmt: skip
@@ -116,6 +116,25 @@ def test_masks_beside_their_images_are_not_answered(album: Path) -> None:
 
     assert _names(found, album / "cells") == ["images/1.png", "images/2.png"]
     assert said == [f"{album / 'cells'}: left out 2 masks that lie beside images"]
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["shoe.png", "shoe_mask.png"], ["shoe.png"]),
+        (["shoe.jpg", "shoe_l.jpg"], ["shoe.jpg", "shoe_l.jpg"]),
+        (["test/1.png", "testing/1.png"], ["test/1.png", "testing/1.png"]),
+    ],
+    ids=["a mask", "another photo", "folders that are one split"],
+)
+def test_only_what_is_surely_a_mask_is_left_out(
+    tmp_path: Path, names: list[str], found: list[str]
+) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (4, 4)).save(tmp_path / name)
+
+    assert _names(collect_images([str(tmp_path)]), tmp_path) == found
 
 
 def test_stacks_of_masks_are_not_answered(tmp_path: Path) -> None:

@@ -107,12 +107,12 @@ def epoch_batches(  # noqa: PLR0913  (all that an epoch depends on)
     stops = np.cumsum(sizes)
     starts = stops - sizes
     share = _pair_share if pairs else _share
-    bounds = [share(start, stop, rank, world) for start, stop in zip(starts, stops, strict=True)]
+    bounds = np.stack(share(starts, stops, rank, world), axis=1)
     if ratios is not None:
         order = np.argsort(hash_words(seed, "batches", epoch, np.arange(len(sizes))), kind="stable")
-        bounds = [bounds[number] for number in order]
+        bounds = bounds[order]
     keys = SampleKeys(np.stack([np.full_like(indices, epoch), indices, copies], axis=1), seed)
-    return Plan(keys, np.array(bounds, dtype=np.int64).reshape(-1, 2))
+    return Plan(keys, bounds)
 
 
 def evaluation_batches(length: int, *, batch_size: int, rank: int = 0, world: int = 1) -> Plan:
@@ -127,7 +127,7 @@ def evaluation_batches(length: int, *, batch_size: int, rank: int = 0, world: in
         rank: this process.
         world: number of processes.
     """
-    first, last = _share(0, length, rank, world)
+    (first,), (last,) = _share(np.array([0]), np.array([length]), rank, world)
     starts = np.arange(first, last, -(-batch_size // world), dtype=np.int64)
     stops = np.append(starts[1:], last) if len(starts) else starts
     indices = np.arange(length, dtype=np.int64)
@@ -211,17 +211,17 @@ def _even_parts(total: int, parts: int) -> Numbers:
     return sizes
 
 
-def _share(start: int, stop: int, rank: int, world: int) -> tuple[int, int]:
-    """One process's consecutive part; parts differ by at most one."""
-    size, extra = divmod(stop - start, world)
-    first = start + rank * size + min(rank, extra)
-    return first, first + size + (rank < extra)
+def _share(starts: Numbers, stops: Numbers, rank: int, world: int) -> tuple[Numbers, Numbers]:
+    """One process's consecutive part of each batch; parts differ by at most one."""
+    sizes, extra = np.divmod(stops - starts, world)
+    first = starts + rank * sizes + np.minimum(rank, extra)
+    return first, first + sizes + (rank < extra)
 
 
-def _pair_share(start: int, stop: int, rank: int, world: int) -> tuple[int, int]:
-    """One process's consecutive part in whole pairs; larger parts last, where the odd one is."""
-    size, extra = divmod(-(-(stop - start) // 2), world)
+def _pair_share(starts: Numbers, stops: Numbers, rank: int, world: int) -> tuple[Numbers, Numbers]:
+    """The same in whole pairs; larger parts last, where the odd one is."""
+    sizes, extra = np.divmod(-(-(stops - starts) // 2), world)
     smaller = world - extra
-    first = rank * size + max(0, rank - smaller)
-    last = first + size + (rank >= smaller)
-    return start + 2 * first, min(start + 2 * last, stop)
+    first = rank * sizes + np.maximum(0, rank - smaller)
+    last = first + sizes + (rank >= smaller)
+    return starts + 2 * first, np.minimum(starts + 2 * last, stops)

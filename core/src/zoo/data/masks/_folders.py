@@ -32,6 +32,7 @@ _MASK_FOLDERS = (
     *("annotations", "ground_truth", "groundtruth", "gt"),
 )
 _BESIDE = ("_masks", "_mask", "_labels", "_annotations", "_gt")
+_LOSSLESS = (".png", ".tif", ".tiff", ".bmp", ".gif")
 _SHOWN = 3
 
 
@@ -94,7 +95,8 @@ def mask_files(root: Path) -> list[str]:
     folders = {pool.masks for pool in _pools(root).values()}
     if not folders:
         flat = (_pair_flat(root, folder).pairs for folder in _flat_folders(root).values())
-        return [mask for pairs in flat for _, mask in pairs if mask]
+        # A JPEG is none: in "shoe_l.jpg" beside "shoe.jpg" the letter says something else.
+        return [mask for pairs in flat for _, mask in pairs if mask.lower().endswith(_LOSSLESS)]
     # Pascal VOC numbers the objects, too.
     folders |= {sub for sub in subfolders(root) if sub.name.lower() == "segmentationobject"}
     return [

@@ -1,4 +1,4 @@
-"""From the words of ``--data`` to verified splits, whatever their layout."""
+"""From the words of ``--data`` to verified splits, whatever their layout, or to images alone."""
 
 from zoo.data.sources._check import SourceCheck, check_source
 from zoo.data.sources._folders import read_folders

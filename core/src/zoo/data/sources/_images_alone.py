@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -50,26 +50,45 @@ def images_at(path: Path, *, message: Callable[[str], None]) -> list[ImageAlone]
         message: told what is left out, and of pages.
 
     Raises:
-        DataError: a folder of images and masks of which nobody can tell which is which, or a
-            damaged pack.
+        DataError: a damaged pack.
     """
     if not path.is_dir():
         there = path.exists() or split_page(path)[0].is_file()
-        return _images_of_file(path, message) if there else []
+        return _of_files([path], path, message) if there else []
     if holds_pack(path):
         return [
             _packed_image(split, index)
             for split in read_pack(path, channels=3).values()
             for index in range(len(split))
         ]
-    masks = {*mask_files(path), *mask_stacks(path)}
+    masks = _masks_in(path, message)
+    return _of_files([path / n for n in find_images(path) if n not in masks], path, message)
+
+
+def _masks_in(folder: Path, message: Callable[[str], None]) -> frozenset[str]:
+    """Names of the masks that lie beside their images; none where it is unclear which they are."""
+    try:
+        masks = frozenset({*mask_files(folder), *mask_stacks(folder)})
+    except DataError as error:
+        message(f"{error.cause}; all images are answered")
+        return frozenset()
     if masks:
-        message(f"{path}: left out {counted(len(masks), 'mask')} that lie beside images")
-    names = [name for name in find_images(path) if name not in masks]
-    return [image for name in names for image in _images_of_file(path / name, message)]
+        message(f"{folder}: left out {counted(len(masks), 'mask')} that lie beside images")
+    return masks
 
 
-def _images_of_file(path: Path, message: Callable[[str], None]) -> list[ImageAlone]:
+def _of_files(
+    files: Sequence[Path], asked: Path, message: Callable[[str], None]
+) -> list[ImageAlone]:
+    """The images in some files, of which stacks hold several."""
+    images = [_images_of_file(file) for file in files]
+    stacks = sum(len(of) > 1 for of in images)
+    if stacks:
+        message(f"{asked}: each page of {counted(stacks, 'TIFF file')} is an image")
+    return [image for of in images for image in of]
+
+
+def _images_of_file(path: Path) -> list[ImageAlone]:
     file, page = split_page(path)
     if page is not None and not path.exists():
         return [_page(file, page)]
@@ -78,7 +97,6 @@ def _images_of_file(path: Path, message: Callable[[str], None]) -> list[ImageAlo
     except DataError:  # said again by whoever reads it, and may leave it out
         pages = []
     if len(pages) > 1:
-        message(f"{path} has {len(pages)} pages, and each is an image")
         return [_page(path, number) for number in pages]
     return [ImageAlone(path, path.stem, partial(decode_image, path))]
 
