@@ -176,7 +176,7 @@ class Registry:
         module, _, attribute = entry.card.factory.partition(":")
         try:
             with process_state_kept() as changed:
-                factory = getattr(import_module(module), attribute)
+                factory: Callable[..., Any] = getattr(import_module(module), attribute)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
