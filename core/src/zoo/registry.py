@@ -8,7 +8,9 @@ printed.  A short name that two may claim alike is an error that names both, for
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import inspect
 import re
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -174,7 +176,7 @@ class Registry:
         module, _, attribute = entry.card.factory.partition(":")
         try:
             with process_state_kept() as changed:
-                factory = getattr(import_module(module), attribute)
+                factory: Callable[..., Any] = getattr(import_module(module), attribute)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -182,7 +184,15 @@ class Registry:
         if changed:
             what = " and ".join(changed)
             self._notify(f"{entry.full_name} changes {what} where it is imported; it is undone")
-        return functools.partial(factory, **entry.card.options) if entry.card.options else factory
+        if not entry.card.options:
+            return factory
+        with contextlib.suppress(ValueError):  # some builtins have no signature
+            try:
+                inspect.signature(factory).bind_partial(**entry.card.options)
+            except TypeError as error:
+                fault = TypeError(f"{attribute} does not take what the card binds: {error}")
+                raise entry.failure("built", fault) from error
+        return functools.partial(factory, **entry.card.options)
 
     def _cards_of(self, kind: str, plugin: str) -> Mapping[str, Callable[[], Card]]:
         """What gives a loaded plugin's cards, by short name; a table makes each when asked."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from zoo.cards import InputSpec, ModelCard
 from zoo.errors import UnknownNameError
 from zoo.registry import Entry
-from zoo.structures import Stage
+from zoo.structures import Backbone, Stage
 
 
 class Tiny(nn.Module):
@@ -63,7 +63,18 @@ def _lazy(num_classes: int) -> nn.Module:
     return model
 
 
-WRONG: dict[int, Callable[[int], Any]] = {96: lambda _: None, 97: lambda _: Tiny, 98: _lazy}
+def _hidden(num_classes: int) -> nn.Module:
+    model = Tiny(num_classes, 3, 4)
+    model.encoder = Backbone(nn.Conv2d(3, 4, 1), (Stage("only", 4, 1),))
+    return model
+
+
+WRONG: dict[int, Callable[[int], Any]] = {
+    95: _hidden,
+    96: lambda _: None,
+    97: lambda _: Tiny,
+    98: _lazy,
+}
 """By the width that asks for it, what no factory should give."""
 
 

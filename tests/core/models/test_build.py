@@ -49,6 +49,7 @@ def test_a_factory_that_fails_is_named_with_its_distribution(registry) -> None:
 @pytest.mark.parametrize(
     ("width", "fault"),
     [
+        (95, "encoder is a Backbone, whose weights do not learn; keep its .module"),
         (96, "its factory gave a NoneType, not an nn.Module"),
         (97, "its factory gave Tiny, not an nn.Module"),
         (98, "head.weight has no shape before the first image"),

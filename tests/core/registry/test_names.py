@@ -168,6 +168,14 @@ def test_loading_binds_the_cards_options():
     assert factory(width=2) == {"depth": 34, "width": 2}
 
 
+def test_a_card_that_binds_what_its_factory_does_not_take_is_its_plugins_fault():
+    card = model("net", factory="textwrap:dedent", options={"depth": 34})
+    known = registry(plugin("one", cards={"model": (card,)}))
+
+    with pytest.raises(PluginCodeError, match=r"dedent does not take .* 'depth'"):
+        known.load(known.get("model", "net"))
+
+
 @pytest.mark.parametrize(
     ("factory", "reason"),
     [

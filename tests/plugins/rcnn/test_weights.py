@@ -1,9 +1,13 @@
 """Weights for the whole detector with other classes, and for its backbone alone."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from zoo.checkpoint import load_weights
+from zoo.inference import load_model
 from zoo.models import build_model, freeze_parts
 from zoo_rcnn.plugin import zoo_models
 
@@ -25,6 +29,17 @@ def test_a_backbone_takes_the_weights_of_its_model(card, options: dict[str, str]
     assert report.new == ()
     assert torch.equal(loaded["layer3.1.conv2.weight"], tensors["layer3.1.conv2.weight"])
     assert "fc.weight" not in loaded
+
+
+@pytest.mark.parametrize("card", ON_RESNET18, ids=lambda card: card.name)
+def test_a_file_of_weights_says_for_how_many_classes_it_is(card, tmp_path: Path) -> None:
+    save_file(
+        build_model(f"rcnn:{card.name}", num_classes=3).state_dict(), tmp_path / "w.safetensors"
+    )
+
+    predictor = load_model(f"rcnn:{card.name}", str(tmp_path / "w.safetensors"))
+
+    assert predictor.record.num_classes == 3
 
 
 @pytest.mark.parametrize("card", ON_RESNET18[::5], ids=lambda card: card.name)

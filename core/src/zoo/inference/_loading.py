@@ -306,16 +306,29 @@ def _read_step(folder: RunFolder, checkpoint: str, warn: Callable[[str], None]) 
 
 
 def _count_outputs(entry: Entry, tensors: Mapping[str, Tensor], registry: Registry) -> int:
-    """Rows of the file's last layer, which is where the model's own last layer is."""
+    """With how many outputs the layers of the model have as many rows as those of the file.
+
+    Their rows grow with the outputs in a straight line: one for each output, or as in a detector
+    four, and more for the background.  Two models without values give the line.
+    """
+    few = 10
     with torch.device("meta"):
-        own = build_model(entry.full_name, registry=registry).state_dict()
-    last = next(name for name in reversed(own) if own[name].ndim > 1)
-    if last not in tensors:
+        smaller, larger = (
+            build_model(entry.full_name, num_classes=outputs, registry=registry).state_dict()
+            for outputs in (few, few + 1)
+        )
+    grown = [name for name, tensor in smaller.items() if tensor.shape != larger[name].shape]
+    if not grown:  # it answers with a number that has nothing to do with classes
+        return cast(ModelCard, entry.card).num_classes
+    name = grown[0]
+    if name not in tensors or tensors[name].ndim != smaller[name].ndim:
         raise WeightsError(
-            f"the file holds no {last}, which {entry.full_name} has",
+            f"the file holds no {name}, which {entry.full_name} has",
             "Are they the weights of another model?",
         )
-    return int(tensors[last].shape[0])
+    of_one = len(larger[name]) - len(smaller[name])
+    more = len(tensors[name]) - len(smaller[name])
+    return max(few + more // of_one, 1)
 
 
 def _nobody(_message: str) -> None:

@@ -9,6 +9,7 @@ from torch.nn.parameter import is_lazy
 
 from zoo.cards import ModelCard
 from zoo.errors import ConfigError, PluginError, ZooError
+from zoo.structures import Backbone
 
 if TYPE_CHECKING:
     from zoo.registry import Registry
@@ -76,5 +77,10 @@ def _find_fault(model: object) -> str:
     if not isinstance(model, nn.Module):
         what = model.__name__ if isinstance(model, type) else f"a {type(model).__name__}"
         return f"its factory gave {what}, not an nn.Module"
+    parts = {*model.modules()}
+    for part in parts:
+        for name, value in vars(part).items():
+            if isinstance(value, Backbone) and value.module not in parts:
+                return f"{name} is a Backbone, whose weights do not learn; keep its .module"
     lazy = next((name for name, of in model.named_parameters() if is_lazy(of)), None)
     return f"{lazy} has no shape before the first image" if lazy else ""
