@@ -515,6 +515,7 @@ PAIR = {"images/a.png": "masks/a.png"}
 LAYOUTS: dict[str, tuple[dict[str, str], dict[str, dict[str, str]]]] = {
     "one name": ({f"images/{n}.png": f"masks/{n}.png" for n in range(5)}, {}),
     "Carvana": ({f"imgs/{n}.png": f"masks/{n}_mask.gif" for n in range(5)}, {}),
+    "in the singular": ({f"image/{n}.png": f"label/{n}.png" for n in range(5)}, {}),
     "other words": ({f"Images/{n}.png": f"SegmentationClass/{n}.png" for n in range(5)}, {}),
     "prefixes": ({f"images/image_{n}.png": f"masks/mask_{n}.png" for n in range(5)}, {}),
     "deeper": ({f"images/x/{n}.png": f"masks/x/{n}_label.png" for n in range(5)}, {}),

@@ -29,7 +29,7 @@ from zoo.structures import IGNORED
 _IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages")
 _MASK_FOLDERS = (
     *("masks", "mask", "segmentationclass", "segmentations", "segmentation", "labels"),
-    *("annotations", "ground_truth", "groundtruth", "gt"),
+    *("label", "annotations", "annotation", "ground_truth", "groundtruth", "gt"),
 )
 _BESIDE = ("_masks", "_mask", "_labels", "_annotations", "_gt")
 _LOSSLESS = (".png", ".tif", ".tiff", ".bmp", ".gif")
