@@ -235,6 +235,25 @@ def test_data_that_changed_since_training_are_said(tiny_run: Path, photos: Path)
     assert "no longer those of the run" in heard[-1]
 
 
+def test_a_run_that_is_scored_on_images_that_it_has_learned_from_says_so(
+    tiny_run: Path, photos: Path
+) -> None:
+    photos = shutil.move(photos / "val", photos.parent / "undivided")
+    settings = DataConfig(source=str(photos), val_fraction=0.4)
+    source = open_source(
+        str(photos), registry=default_registry(), data=settings, message=lambda _: None
+    )
+    RunFolder.open(tiny_run).write_json("data.json", source.record())
+    heard: list[str] = []
+
+    result = evaluate(tiny_run, data=str(photos), message=heard.append)
+
+    learned = len(source.splits["train"])
+    assert result.split == "all"
+    assert len(heard) == 1
+    assert f"The run has learned from {learned} of these {result.images} images" in heard[0]
+
+
 def test_weights_of_a_file_take_the_names_of_the_data(
     plugin: None, tmp_path: Path, photos: Path
 ) -> None:

@@ -185,6 +185,13 @@ def test_a_run_without_best_weights_says_so(tiny_run: Path) -> None:
         load_run(tiny_run)
 
 
+def test_damaged_best_weights_name_others(tiny_run: Path) -> None:
+    next((tiny_run / "best").glob("*.safetensors")).write_bytes(b"x")
+
+    with pytest.raises(CheckpointError, match=r"is damaged(?s:.*)--checkpoint last"):
+        load_run(tiny_run)
+
+
 def test_a_run_that_was_moved_still_answers(tiny_run: Path, tmp_path: Path) -> None:
     moved = shutil.move(tiny_run, tmp_path / "elsewhere")
 

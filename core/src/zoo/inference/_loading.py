@@ -267,7 +267,11 @@ def _read_run(
     if checkpoint not in ("best", "last") and not _STEP.fullmatch(checkpoint):
         raise UsageError(f"unknown checkpoint {checkpoint!r}", "Use best, last or step-N.")
     if checkpoint == "best":
-        best = load_best(folder.best)
+        try:
+            best = load_best(folder.best)
+        except CheckpointError as error:
+            error.cure = error.cure or "Use other weights of the run: --checkpoint last."
+            raise
         return ModelRecord.from_json(best.values), best.tensors
     state = _read_step(folder, checkpoint, warn)
     record = ModelRecord.from_json(state.values.get("record", {}))

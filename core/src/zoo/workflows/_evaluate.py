@@ -24,6 +24,8 @@ from zoo.workflows._crowded import crowded_line
 from zoo.workflows._nobody import to_nobody
 from zoo.workflows._open import is_run, open_predictor
 from zoo.workflows._proposals import with_proposals_for
+from zoo.workflows._resume import DATA_RECORD
+from zoo.workflows._seen_images import learned_images_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -139,10 +141,10 @@ def evaluate(  # noqa: PLR0913  (what a user may choose)
         message=message,
         undivided=undivided,
     )
-    if run is not None and data is None:
-        _say_what_changed(RunFolder(run), source, message)
     if split is None:
         split = "all" if undivided and source.whole is not None else "val"
+    if run is not None:
+        _say_what_was_seen(RunFolder(run), source, split, message, is_own=data is None)
     predictor = with_classes_of(source, predictor)
     source = with_proposals_for(
         predictor,
@@ -304,12 +306,18 @@ def data_settings(run: Path | None, source: str | None, options: Mapping[str, An
     return settings.model_copy(update={**checked, "source": source})
 
 
-def _say_what_changed(run: RunFolder, source: Source, message: Callable[[str], None]) -> None:
+def _say_what_was_seen(
+    run: RunFolder, source: Source, split: str, message: Callable[[str], None], *, is_own: bool
+) -> None:
     """Other images than at training may be others in the split, among them some trained on."""
-    if (run.path / "data.json").exists():
-        difference = source.first_difference(run.read_json("data.json"))
-        if difference:
-            message(f"The data are no longer those of the run: {difference}.")
+    if not (run.path / DATA_RECORD).exists():
+        return
+    record = run.read_json(DATA_RECORD)
+    if is_own and (difference := source.first_difference(record)):
+        message(f"The data are no longer those of the run: {difference}.")
+    learned = learned_images_note(record, "The run", source, split)
+    if learned and split != "train":
+        message(f"{learned}: the scores are too good.")
 
 
 def default_data(record: ModelRecord, registry: Registry) -> str:

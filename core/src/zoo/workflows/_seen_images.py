@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zoo.data.datasets import Source
@@ -26,13 +26,32 @@ def seen_images_note(folder: RunFolder, label: str, source: Source, split: str) 
     if record["fingerprint"] == source.fingerprint():
         held_out = split in source.splits and split != "train"
         return None if held_out else f"{label} has learned from these images"
-    splits = source.record()["splits"]
-    scored = _files(*([splits[split]] if split in splits else splits.values()))
-    if seen := len(scored & _files(record["splits"].get("train", []))):
-        return f"{label} has learned from {seen:,} of these {counted(len(scored), 'image')}"
+    if learned := learned_images_note(record, label, source, split):
+        return learned
     if record["name"] == source.name:
         return f"the data are no longer those of {label}: {source.first_difference(record)}"
     return f"{label} was trained on other data ({record['name']})"
+
+
+def learned_images_note(
+    record: Mapping[str, Any], label: str, source: Source, split: str
+) -> str | None:
+    """How many images of a split a run has learned from; None where there are none.
+
+    Args:
+        record: of the run's data.
+        label: what the run is called.
+        source: whose split it is scored on.
+        split: one of the source's, or "all".
+    """
+    splits = source.record()["splits"]
+    scored = _files(*([splits[split]] if split in splits else splits.values()))
+    seen = len(scored & _files(record["splits"].get("train", [])))
+    return (
+        f"{label} has learned from {seen:,} of these {counted(len(scored), 'image')}"
+        if seen
+        else None
+    )
 
 
 def _files(*splits: Sequence[Sequence[Any]]) -> set[tuple[str, int]]:

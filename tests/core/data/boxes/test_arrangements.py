@@ -235,6 +235,18 @@ def test_a_category_that_nothing_is_of_is_a_note_and_no_problem(two_images: Path
     assert "train has no images of void" in found.notes
 
 
+def test_of_many_categories_that_nothing_is_of_the_first_are_named(two_images: Path) -> None:
+    content = json.loads(coco_text(["0.png", "1.png"]))
+    content["categories"] += [{"id": 10 + n, "name": f"c{n}"} for n in range(20)]
+    write_all(two_images, {"labels.json": json.dumps(content)})
+
+    found = check_source(opened(two_images, unsettled=True))
+
+    assert "train has no images of void, c0, c1, c2, c3, c4, c5, c6, c7, c8 and 11 more" in (
+        found.notes
+    )
+
+
 def test_json_without_end_is_no_bug(two_images: Path) -> None:
     write_all(two_images, {"labels.json": "[" * 100_000})
 

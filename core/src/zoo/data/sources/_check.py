@@ -18,6 +18,7 @@ from zoo.wording import counted
 _USUAL_MODES = ("RGB", "L")
 _IMBALANCED = 10
 _NAMED = 3
+_LISTED = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,7 +221,7 @@ def _problems(
         held_out = [check.classes for split, check in splits.items() if split != "train"]
         absent = [name for name in absent if any(classes[name] for classes in held_out)]
     if absent:
-        problems.append(f"no training images of {', '.join(absent)}")
+        problems.append(f"no training images of {_listed(absent)}")
     return problems
 
 
@@ -238,7 +239,7 @@ def _notes(
             notes.append(f"{split} has unusual modes: {listed}")
         missing = [name for name, count in check.classes.items() if count == 0]
         if missing and (split != "train" or check.boxes):
-            notes.append(f"{split} has no images of {', '.join(missing)}")
+            notes.append(f"{split} has no images of {_listed(missing)}")
     counts = splits["train"].classes
     if not counts or any(splits["train"].pixels.values()):
         return notes  # background is on every image
@@ -248,3 +249,9 @@ def _notes(
             f"train is imbalanced: {counts[rare]} of {rare}, {counts[frequent]} of {frequent}"
         )
     return notes
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = len(names) - _LISTED
+    return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")
