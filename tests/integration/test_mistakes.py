@@ -173,6 +173,8 @@ TRAIN = [
     ("train resnet20 --set data.val_fraction=2", "data.val_fraction = 2"),
     ("train resnet20 --set data.sampling=balance", "data.sampling = 'balance'"),
     ("train resnet20 --set machine.threads=0", "machine.threads = 0"),
+    ("train resnet20 --set machine.threads=10000", "machine.threads = 10000"),
+    ("train resnet20 --data photos --workers 10000", "data.workers = 10000"),
     ("train resnet20 --set transforms.mixupp=0.2", "did you mean mixup?"),
     ("train resnet20 --set transforms.mixup=-1", "transforms.mixup"),
     ("train resnet20 --set transforms.flip=2", "transforms.flip"),

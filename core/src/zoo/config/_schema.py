@@ -90,7 +90,7 @@ class DataConfig(Section):
     """Copies of a sample in an epoch, each augmented anew (repeated augmentation)."""
     cache: Literal["auto", "memory", "none"] = "auto"
     """Whether decoded images stay in memory; "auto" keeps them where they fit."""
-    workers: Count | None = None
+    workers: Annotated[int, Field(ge=0, le=1024)] | None = None
     """Loader processes of training and evaluation; default: what machine and data ask for."""
 
 
@@ -187,7 +187,7 @@ class MachineConfig(Section):
     """Compile the model first, which takes minutes."""
     gpus: PositiveInt = 1
     """Processes on this machine, a GPU for each."""
-    threads: PositiveInt | None = None
+    threads: Annotated[int, Field(gt=0, le=1024)] | None = None
     """CPU threads of each process, on which last digits depend; default: torch's own number."""
     deterministic: bool = False
     """Only kernels that give the same bits on every run."""
