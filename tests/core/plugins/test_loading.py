@@ -301,7 +301,7 @@ setlocale(LC_CTYPE, "C.UTF-8" if setlocale(LC_CTYPE) == "C" else "C")
         ("import os; os.chdir('/')", ("the working folder",)),
         ("import sys; sys.stdout = sys.stderr = None", ("sys.stdout", "sys.stderr")),
         ("import sys; sys.excepthook = print", ("sys.excepthook",)),
-        ("from signal import *; signal(SIGINT, SIG_IGN)", ("what Ctrl-C does",)),
+        ("from signal import *; signal(SIGINT, print)", ("what Ctrl-C does",)),
         (OTHER_LOCALE, ("the locale",)),
         ("import torch; torch.set_default_dtype(torch.float64)", ("torch's default dtype",)),
         ("import warnings", ()),
