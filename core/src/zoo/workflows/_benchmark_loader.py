@@ -16,6 +16,7 @@ from zoo.data.loading import Loader, epoch_batches
 from zoo.structures import Batch, SampleKey
 from zoo.tasks import Task
 from zoo.training import TrainingData
+from zoo.wording import counted
 from zoo.workflows._benchmark_model import Bench, Variant
 from zoo.workflows._benchmark_timing import Candidate, Steps, wait_for
 from zoo.workflows._plan import RunPlan
@@ -52,9 +53,7 @@ class Reading:
     def candidates(self, *, cpus: int) -> list[Candidate]:
         """Reading alone: by this process, by 1, 2, 4 ... up to ``cpus`` others, as in a run."""
         counts = [0, *(2**power for power in range(cpus.bit_length()) if 2**power <= cpus)]
-        by_name: dict[str, int | None] = {
-            f"{count} worker{'s' * (count != 1)}": count for count in counts
-        }
+        by_name: dict[str, int | None] = {counted(count, "worker"): count for count in counts}
         if isinstance(self._split, ResidentDataset):
             by_name = {}
         by_name[AS_IN_A_RUN] = self._plan.config.data.workers

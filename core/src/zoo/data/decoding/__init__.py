@@ -8,6 +8,7 @@ from zoo.data.decoding._opening import (
     image_content,
     image_header,
     read_bytes,
+    suffix_of,
     upright_size,
     whole_pages,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "page_name",
     "read_bytes",
     "split_page",
+    "suffix_of",
     "upright_size",
     "whole_pages",
 ]

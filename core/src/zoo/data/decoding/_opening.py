@@ -6,6 +6,7 @@ Whatever is wrong with a file is a ``DataError`` that names it.
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -67,6 +68,15 @@ def opened(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Iterator[Image
         raise _unreadable(path, error) from error
     with file:
         yield _turn_to(_open_image(file, name, max_pixels), page, name, max_pixels)
+
+
+def suffix_of(name: str) -> str:
+    """The suffix of a file's name, in small letters; pathlib's takes longer, for a million names.
+
+    >>> suffix_of("a/B.JPG"), suffix_of("a.b/c")
+    ('.jpg', '')
+    """
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122
 
 
 def read_bytes(path: Path) -> bytes:

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from zoo.data.decoding import IMAGE_SUFFIXES, split_page
+from zoo.data.decoding import IMAGE_SUFFIXES, split_page, suffix_of
 from zoo.errors import DataError
 
 _OF_SYSTEMS = frozenset(
@@ -103,7 +103,7 @@ def _walk(folder: Path, prefix: str, above: frozenset[str]) -> Iterator[str]:
 
 
 def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122
+    return suffix_of(name) in IMAGE_SUFFIXES
 
 
 def _holds(is_so: Callable[[], bool]) -> bool:

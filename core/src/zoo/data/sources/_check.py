@@ -124,7 +124,7 @@ def check_source(
     problems = _problems(splits, bad, across_splits, across_classes, masks)
     problems += altered_files(source.splits)
     if bad_ones:
-        problems.insert(0, f"{len(bad_ones)} bad box{'es' * (len(bad_ones) > 1)}")
+        problems.insert(0, counted(len(bad_ones), "bad box"))
     return SourceCheck(
         name=source.name,
         layout=source.layout,

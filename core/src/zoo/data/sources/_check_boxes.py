@@ -70,13 +70,11 @@ def box_notes(splits: Mapping[str, Dataset], counts: Mapping[str, BoxCounts]) ->
         if count.empty_images:
             notes.append(f"{split} has {counted(count.empty_images, 'image')} without boxes")
         if count.repeated:
-            boxes = "box" if count.repeated == 1 else "boxes"
-            notes.append(f"{split} has {count.repeated} {boxes} twice on the same image")
+            boxes = counted(count.repeated, "box")
+            notes.append(f"{split} has {boxes} twice on the same image")
         tiny = int((count.sides_px < _TINY_PX).sum())
         if tiny:
-            notes.append(
-                f"{split} has {tiny} box{'es' * (tiny > 1)} below {_TINY_PX} x {_TINY_PX} px"
-            )
+            notes.append(f"{split} has {counted(tiny, 'box')} below {_TINY_PX} x {_TINY_PX} px")
     return notes
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from zoo.data.decoding import IMAGE_SUFFIXES
+from zoo.data.decoding import IMAGE_SUFFIXES, suffix_of
 from zoo.data.files import find_files, natural_key
 from zoo.wording import counted
 
@@ -24,12 +23,12 @@ def left_aside(root: Path, used: Iterable[str]) -> list[str]:
     """
     used = frozenset(used)
     others = [name for name in find_files(root) if name not in used]
-    images = [name for name in others if _suffix(name) in IMAGE_SUFFIXES]
+    images = [name for name in others if suffix_of(name) in IMAGE_SUFFIXES]
     folders = {_folder(name) for name in used}
     suffixes = Counter(
-        _suffix(name) or "without a suffix"
+        suffix_of(name) or "without a suffix"
         for name in others
-        if _folder(name) in folders and _suffix(name) not in IMAGE_SUFFIXES and not _is_junk(name)
+        if _folder(name) in folders and suffix_of(name) not in IMAGE_SUFFIXES and not _is_junk(name)
     )
     sentences = []
     if images:
@@ -46,10 +45,6 @@ def left_aside(root: Path, used: Iterable[str]) -> list[str]:
             f" format that is read, by their names ({listed})."
         )
     return sentences
-
-
-def _suffix(name: str) -> str:
-    return os.path.splitext(name)[1].lower()  # noqa: PTH122
 
 
 def _folder(name: str) -> str:

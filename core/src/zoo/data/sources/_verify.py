@@ -51,9 +51,9 @@ def settle_boxes(
     broken = [cause for dataset in boxed for cause in dataset.faults.values()]
     if not bad and not broken:
         return splits, []
-    found = [f"{len(bad)} bad box{'es' * (len(bad) > 1)}"] if bad else []
+    found = [counted(len(bad), "bad box")] if bad else []
     if broken:
-        found.append(f"{len(broken)} annotation{'s' * (len(broken) > 1)} that cannot be read")
+        found.append(f"{counted(len(broken), 'annotation')} that cannot be read")
     named = [*bad, *broken]
     lines = "\n".join(f"  {cause}" for cause in named[:_NAMED])
     more = f"\n  and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
