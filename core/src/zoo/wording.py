@@ -1,4 +1,4 @@
-"""Words of messages that depend on a number."""
+"""What messages share: counts with their nouns, and one who hears those that nobody wants."""
 
 from __future__ import annotations
 
@@ -17,3 +17,7 @@ def counted(count: int, noun: str) -> str:
     """
     ending = "" if count == 1 else "es" if noun.endswith(_HISSING) else "s"
     return f"{count:,} {noun}{ending}"
+
+
+def to_nobody(*_: object) -> None:
+    """Hears a message, or progress, and tells nobody."""

@@ -37,6 +37,7 @@ from zoo.models import build_model
 from zoo.proposals import Method, Proposer, check_weights_of, open_proposer
 from zoo.registry import default_registry
 from zoo.runs import RunFolder
+from zoo.wording import to_nobody
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -85,7 +86,7 @@ def load_run(
         PluginError: the plugin of its model is not installed; names it.
     """
     folder = RunFolder.open(Path(run))
-    record, tensors = _read_run(folder, checkpoint, warn or _nobody)
+    record, tensors = _read_run(folder, checkpoint, warn or to_nobody)
     place = choose_device(device)
     return build_predictor(
         record,
@@ -329,7 +330,3 @@ def _count_outputs(entry: Entry, tensors: Mapping[str, Tensor], registry: Regist
     of_one = len(larger[name]) - len(smaller[name])
     more = len(tensors[name]) - len(smaller[name])
     return max(few + more // of_one, 1)
-
-
-def _nobody(_message: str) -> None:
-    """Hears nothing."""

@@ -29,7 +29,7 @@ from zoo.proposals._proposer import Proposer, propose, rgb_of
 from zoo.proposals._recall import recall
 from zoo.runs import storage_errors, turn
 from zoo.structures import Batch, Sample, SampleKey
-from zoo.wording import counted
+from zoo.wording import counted, to_nobody
 
 PART_IMAGES = 16
 """Of a file of ``KEY.parts``: what a broken attempt loses of each core's work, at most."""
@@ -78,7 +78,7 @@ def find_or_build(
         proposer = make_proposer(method)
         message(f"Making proposals for {counted(len(images), 'image')}: {method.name}.")
         start = time.monotonic()
-        with bar("proposals") if bar else nullcontext(_to_nobody) as progress:
+        with bar("proposals") if bar else nullcontext(to_nobody) as progress:
             parts = _make_parts(images, method, proposer, path.with_suffix(".parts"), progress)
         proposals = Proposals.join(method, parts)
         save_proposals(path, proposals)
@@ -223,7 +223,3 @@ def _summary(datasets: Sequence[Dataset], proposals: Proposals, seconds: float) 
     found = recall(datasets, proposals)
     quality = "".join(f", recall {share:.3f} at IoU {iou:g}" for iou, share in found.items())
     return f"{counted(round(each), 'proposal')} for each image, {seconds:.1f} s{quality}."
-
-
-def _to_nobody(_done: int, _total: int) -> None:
-    """Hears progress where nobody wants to."""

@@ -25,13 +25,13 @@ from zoo.models import describe_structure
 from zoo.registry import Registry, default_registry
 from zoo.runs import describe_environment
 from zoo.tasks import Task
+from zoo.wording import to_nobody
 from zoo.workflows._benchmark_loader import AS_IN_A_RUN, LOADER, TOGETHER, Reading
 from zoo.workflows._benchmark_model import INFERENCE, ORIGIN, PLAIN, TRAINING, Bench, Variant
 from zoo.workflows._benchmark_peak import PEAK, peak_candidates
 from zoo.workflows._benchmark_peers import check_peers, peer_candidates
 from zoo.workflows._benchmark_timing import Candidate, Timing, take_turns
 from zoo.workflows._crowded import crowded_line
-from zoo.workflows._nobody import to_nobody
 from zoo.workflows._plan import RunPlan, plan_run
 from zoo.workflows._train import on_machine
 

@@ -21,10 +21,9 @@ from zoo.registry import Registry, default_registry
 from zoo.reporting import PlottedRun, save_tradeoff
 from zoo.runs import RunFolder, describe_environment
 from zoo.tasks import Task
-from zoo.wording import counted
+from zoo.wording import counted, to_nobody
 from zoo.workflows._entrants import Entrant, open_entrants, proposed
 from zoo.workflows._evaluate import EvaluationResult, metrics_of, score_split
-from zoo.workflows._nobody import to_nobody
 from zoo.workflows._open import open_predictor
 from zoo.workflows._pass_times import PassCost, measure_passes
 from zoo.workflows._seen_images import seen_images_note

@@ -13,9 +13,9 @@ from zoo.errors import UsageError, ZooError
 from zoo.inference import Predictor
 from zoo.proposals import Bar
 from zoo.registry import Registry
+from zoo.wording import to_nobody
 from zoo.workflows._classes import difference_of_classes, with_classes_of
 from zoo.workflows._evaluate import data_settings, default_data, split_of
-from zoo.workflows._nobody import to_nobody
 from zoo.workflows._proposals import with_proposals_for
 from zoo.workflows._run_labels import run_labels
 

@@ -19,9 +19,9 @@ from zoo.inference import Predictor
 from zoo.models import FOLDING_PAYS_FROM
 from zoo.registry import default_registry
 from zoo.runs import RunFolder
+from zoo.wording import to_nobody
 from zoo.workflows._classes import with_classes_of
 from zoo.workflows._crowded import crowded_line
-from zoo.workflows._nobody import to_nobody
 from zoo.workflows._open import is_run, open_predictor
 from zoo.workflows._proposals import with_proposals_for
 from zoo.workflows._resume import DATA_RECORD

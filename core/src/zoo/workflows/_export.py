@@ -12,8 +12,8 @@ from zoo.errors import ExportError, UsageError, ZooError
 from zoo.exporting import check_output, choose_shape, export_model
 from zoo.inference import Predictor
 from zoo.registry import default_registry
+from zoo.wording import to_nobody
 from zoo.workflows._evaluate import data_settings, default_data, split_of
-from zoo.workflows._nobody import to_nobody
 from zoo.workflows._open import is_run, open_predictor
 
 if TYPE_CHECKING:

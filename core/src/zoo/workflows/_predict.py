@@ -15,7 +15,7 @@ from PIL import Image
 from zoo.data.sources import ImageAlone, images_at
 from zoo.errors import DataError
 from zoo.runs import storage_errors, write_new_file
-from zoo.workflows._nobody import to_nobody
+from zoo.wording import to_nobody
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

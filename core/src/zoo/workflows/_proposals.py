@@ -26,7 +26,7 @@ from zoo.proposals import (
 )
 from zoo.registry import Registry
 from zoo.runs import RunFolder
-from zoo.workflows._nobody import to_nobody
+from zoo.wording import to_nobody
 
 if TYPE_CHECKING:
     from zoo.inference import Predictor

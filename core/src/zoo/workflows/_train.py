@@ -17,8 +17,8 @@ from zoo.proposals import Bar
 from zoo.registry import Registry, default_registry
 from zoo.runs import RunFolder
 from zoo.training import Callback
+from zoo.wording import to_nobody
 from zoo.workflows._job import Job, TrainResult
-from zoo.workflows._nobody import to_nobody
 from zoo.workflows._plan import THIS_MACHINE, RunPlan, check_plan, is_for, overlay, plan_run
 from zoo.workflows._resume import check_changes, check_length
 
